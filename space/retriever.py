@@ -1,0 +1,137 @@
+"""Passages for a question: all-MiniLM-L6-v2 embeddings in a FAISS inner-product index.
+
+The index folder holds `passages.jsonl`, `vectors.faiss` and `manifest.json` with the hashes of
+both, of the corpus and of the embedder; `python -m train.index` writes it. A folder whose hashes
+do not match is refused, which switches off the RAG column and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from space import models
+from space.errors import UserError
+from space.schema import Passage
+
+SCHEMA = 1
+REBUILD = "Build it again with `python -m train.index`."
+
+
+class Searcher(Protocol):
+    """Anything that finds passages."""
+
+    def search(self, question: str, k: int) -> tuple[Passage, ...]:
+        """The `k` best passages, best first, with their scores."""
+        ...
+
+
+@cache
+def load_embedder(reference: str) -> Any:
+    """The sentence-transformers model of a reference, on the CPU."""
+    path = models.resolve(reference)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(path), device="cpu", local_files_only=True)
+
+
+def embed(embedder: Any, texts: Sequence[str]) -> Any:
+    """Unit vectors, float32, shape (texts, width)."""
+    return embedder.encode(list(texts), normalize_embeddings=True, convert_to_numpy=True,
+                           show_progress_bar=False, batch_size=32).astype("float32")
+
+
+def embedder_hash(reference: str) -> str:
+    """SHA-256 of the embedder's weights file."""
+    return models.sha256_of(models.resolve(reference) / "model.safetensors")
+
+
+def passage_text(passage: Passage) -> str:
+    """What is embedded of a passage: its title and heading, then its text."""
+    return f"{passage.title}. {passage.heading}. {passage.text}"
+
+
+class Retriever:
+    """An index folder, opened and checked, with the embedder that made it."""
+
+    def __init__(self, folder: Path, embedder: str) -> None:
+        manifest = _read_manifest(folder)
+        for name in ("passages.jsonl", "vectors.faiss"):
+            path = folder / name
+            if not path.exists():
+                raise UserError(f"The search index lacks {name}.", REBUILD)
+            if _file_hash(path) != manifest["files"].get(name):
+                raise UserError(f"{name} of the search index is damaged or was changed.", REBUILD)
+        if embedder_hash(embedder) != manifest["embedder_sha256"]:
+            raise UserError("The search index was made with another embedding model.", REBUILD)
+        import faiss
+
+        self.manifest = manifest
+        self.passages = _read_passages(folder / "passages.jsonl")
+        self._index = faiss.read_index(str(folder / "vectors.faiss"))
+        if self._index.ntotal != len(self.passages):
+            raise UserError("The search index and its passages differ in number.", REBUILD)
+        self._embedder = load_embedder(embedder)
+
+    def search(self, question: str, k: int) -> tuple[Passage, ...]:
+        """The `k` passages with the highest cosine to the question, best first."""
+        scores, rows = self._index.search(embed(self._embedder, [question]), k)
+        return tuple(replace(self.passages[row], score=round(float(score), 4))
+                     for score, row in zip(scores[0], rows[0], strict=True) if row >= 0)
+
+
+def write_index(folder: Path, passages: Sequence[Passage], embedder: str,
+                corpus_sha256: str, **about: object) -> dict[str, Any]:
+    """Embed `passages` and write the index folder; returns the manifest. Files are replaced whole."""
+    import faiss
+
+    vectors = embed(load_embedder(embedder), [passage_text(p) for p in passages])
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    index.add(vectors)
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = "".join(json.dumps({k: v for k, v in asdict(p).items() if k != "score"}) + "\n"
+                    for p in passages)
+    _replace(folder / "passages.jsonl", lines.encode())
+    _replace(folder / "vectors.faiss", faiss.serialize_index(index).tobytes())
+    manifest = {
+        "schema": SCHEMA, "passages": len(passages), "width": int(vectors.shape[1]),
+        "corpus_sha256": corpus_sha256, "embedder": embedder,
+        "embedder_sha256": embedder_hash(embedder), **about,
+        "files": {n: _file_hash(folder / n) for n in ("passages.jsonl", "vectors.faiss")},
+    }
+    _replace(folder / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
+    return manifest
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        if manifest["schema"] != SCHEMA:
+            raise UserError(f"The search index has format {manifest['schema']}, not {SCHEMA}.", REBUILD)
+        _ = manifest["files"]["passages.jsonl"], manifest["embedder_sha256"]
+        return manifest
+    except FileNotFoundError:
+        raise UserError("There is no search index.", REBUILD) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError("The manifest of the search index is unreadable.", REBUILD) from error
+
+
+def _read_passages(path: Path) -> list[Passage]:
+    return [Passage(**json.loads(line)) for line in path.read_text().splitlines()]
+
+
+def _file_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _replace(path: Path, data: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(data)
+    os.replace(part, path)

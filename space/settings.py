@@ -1,0 +1,60 @@
+"""Settings of the app, each with its one default, read from the environment once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from space.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+ASSETS = ROOT / "assets"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`profile` names the models; limits are in characters, tokens, passages and seconds."""
+
+    profile: str = "embedded"
+    max_question_chars: int = 1000
+    max_tokens: int = 200
+    passages: int = 3
+    deadline_s: float = 300.0
+    context_tokens: int = 2048
+    threads: int = 0  # 0: as many as this process may use
+    port: int = 7860
+
+    @property
+    def thread_count(self) -> int:
+        if self.threads:
+            return self.threads
+        return max(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, 1)
+
+
+_NUMBERS = {
+    "MAX_TOKENS": ("max_tokens", 16, 1024),
+    "PASSAGES": ("passages", 1, 8),
+    "CONTEXT_TOKENS": ("context_tokens", 512, 32768),
+    "THREADS": ("threads", 0, 256),
+    "PORT": ("port", 0, 65535),
+}
+
+
+@cache
+def load_settings() -> Settings:
+    """Settings from the environment: PROFILE and the numbers in `_NUMBERS`.
+
+    Raises UserError for a value that is no whole number inside its bounds.
+    """
+    values: dict[str, int] = {}
+    for name, (attribute, low, high) in _NUMBERS.items():
+        raw = os.environ.get(name, "").strip()
+        if not raw:
+            continue
+        if not raw.isdigit() or not low <= int(raw) <= high:
+            raise UserError(f"{name}={raw!r} is not a whole number from {low} to {high}.",
+                            f"Set {name} to such a number or unset it.")
+        values[attribute] = int(raw)
+    return Settings(profile=os.environ.get("PROFILE", "").strip() or "embedded", **values)

@@ -1,0 +1,41 @@
+"""Cut the corpus into passages and build the search index.
+
+    python -m train.index [--corpus DIR] [--out DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from space import corpus, models, retriever
+from space.errors import UserError
+from space.settings import ASSETS
+
+
+def build(corpus_dir: Path, out: Path, words: int = corpus.PASSAGE_WORDS) -> dict:
+    """Write the index of all documents in `corpus_dir` to `out`; returns its manifest."""
+    documents = corpus.read_documents(corpus_dir)
+    passages = [p for document in documents for p in corpus.passages(document, words)]
+    return retriever.write_index(out, passages, models.EMBEDDER, corpus.corpus_hash(documents),
+                                 documents=len(documents), passage_words=words)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", type=Path, default=ASSETS / "corpus")
+    parser.add_argument("--out", type=Path, default=ASSETS / "index")
+    options = parser.parse_args(argv)
+    try:
+        manifest = build(options.corpus, options.out)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"{manifest['passages']} passages of {manifest['documents']} documents -> {options.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
