@@ -16,7 +16,7 @@ from pathlib import Path
 from space.errors import UserError
 from space.schema import Passage
 
-PASSAGE_WORDS = 110
+PASSAGE_WORDS = 80
 """A section longer than this is cut at paragraph or sentence ends."""
 
 

@@ -1,4 +1,4 @@
-"""Passages for a question: all-MiniLM-L6-v2 embeddings in a FAISS inner-product index.
+"""Passages for a question: all-MiniLM-L6-v2 in a FAISS inner-product index, fused with BM25.
 
 The index folder holds `passages.jsonl`, `vectors.faiss` and `manifest.json` with the hashes of
 both, of the corpus and of the embedder; `python -m train.index` writes it. A folder whose hashes
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cache
@@ -21,6 +22,8 @@ from space.errors import UserError
 from space.schema import Passage
 
 SCHEMA = 1
+BM25_WEIGHT = 0.3
+"""Share of BM25 in the fused score, chosen on the training questions (docs/experiments.md)."""
 REBUILD = "Build it again with `python -m train.index`."
 
 
@@ -79,12 +82,27 @@ class Retriever:
         if self._index.ntotal != len(self.passages):
             raise UserError("The search index and its passages differ in number.", REBUILD)
         self._embedder = load_embedder(embedder)
+        self._bm25 = _bm25(self.passages)
 
     def search(self, question: str, k: int) -> tuple[Passage, ...]:
-        """The `k` passages with the highest cosine to the question, best first."""
-        scores, rows = self._index.search(embed(self._embedder, [question]), k)
-        return tuple(replace(self.passages[row], score=round(float(score), 4))
-                     for score, row in zip(scores[0], rows[0], strict=True) if row >= 0)
+        """The `k` best passages by the fused score, best first; `score` is the fused score, 0..1."""
+        fused = (1 - BM25_WEIGHT) * self.cosines([question])[0] + BM25_WEIGHT * self.lexical(question)
+        best = (-fused).argsort(kind="stable")[:k]
+        return tuple(replace(self.passages[row], score=round(float(fused[row]), 4)) for row in best)
+
+    def cosines(self, questions: Sequence[str]) -> Any:
+        """Cosine of each question to every passage, shape (questions, passages)."""
+        import numpy as np
+
+        scores, rows = self._index.search(embed(self._embedder, questions), len(self.passages))
+        ordered = np.empty_like(scores)
+        np.put_along_axis(ordered, rows, scores, axis=1)
+        return ordered
+
+    def lexical(self, question: str) -> Any:
+        """BM25 of the question to every passage, divided by the highest: 0..1, shape (passages,)."""
+        scores = self._bm25.get_scores(_words(question))
+        return scores / max(float(scores.max()), 1e-9)
 
 
 def write_index(folder: Path, passages: Sequence[Passage], embedder: str,
@@ -108,6 +126,18 @@ def write_index(folder: Path, passages: Sequence[Passage], embedder: str,
     }
     _replace(folder / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
     return manifest
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+(?:[.@][0-9]+)*", text.lower())
+
+
+def _bm25(passages: Sequence[Passage]) -> Any:
+    import bm25s
+
+    index = bm25s.BM25()
+    index.index([_words(passage_text(p)) for p in passages], show_progress=False)
+    return index
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ COSINE = 0.92
 MAX_OPENING = 0.02
 LEAK_LEVELS = (0.70, 0.80, 0.85, 0.90)
 _TEXT_BOUND = re.compile(
-    r"according to|\b(?:the|this|above|given) (?:text|passage|document|section|table|context|excerpt)\b", re.I)
+    r"according to|\b(?:the|this|above|given) (?:text|passage|document|section|table|excerpt)\b", re.I)
 
 
 @dataclass
