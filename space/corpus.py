@@ -16,8 +16,8 @@ from pathlib import Path
 from space.errors import UserError
 from space.schema import Passage
 
-PASSAGE_WORDS = 80
-"""A section longer than this is cut at paragraph or sentence ends."""
+PASSAGE_SIZE = 100
+"""Aim of a passage's length in `size` units; 100 are about 75 words of prose, or 120 tokens."""
 
 
 @dataclass(frozen=True)
@@ -86,65 +86,71 @@ def sections(document: Document) -> list[Section]:
     return [Section(document.id, document.title, heading, text) for heading, text in found if text]
 
 
-def passages(document: Document, words: int = PASSAGE_WORDS) -> list[Passage]:
-    """The document as passages of about `words` words, with ids `document#n`."""
-    cut = [(section, text) for section in sections(document) for text in _cut(section.text, words)]
+def size(text: str) -> int:
+    """Length as a language model feels it: words, single digits and punctuation marks each count
+    one. A table of figures is far longer for a model than its number of words."""
+    return len(re.findall(r"[^\W\d_]+|\d|[^\w\s]", text))
+
+
+def passages(document: Document, aim: int = PASSAGE_SIZE) -> list[Passage]:
+    """The document as passages of about `aim` size units, with ids `document#n`."""
+    cut = [(section, text) for section in sections(document) for text in _cut(section.text, aim)]
     return [Passage(id=f"{document.id}#{n}", text=text, source=document.id, title=document.title,
                     heading=section.heading) for n, (section, text) in enumerate(cut, 1)]
 
 
-def _cut(text: str, words: int) -> list[str]:
-    """Pack the blocks of a section into pieces of at most `words` words, in order and balanced."""
-    blocks = _blocks(text, words)
-    total = sum(len(block.split()) for block in blocks)
-    aim = total / max(round(total / words), 1)
+def _cut(text: str, limit: int) -> list[str]:
+    """Pack the blocks of a section, in order, into balanced pieces of about `limit`."""
+    blocks = _blocks(text, limit)
+    total = sum(map(size, blocks))
+    aim = total / max(round(total / limit), 1)
     pieces: list[list[str]] = [[]]
-    size = 0
+    filled = 0
     for block in blocks:
-        length = len(block.split())
-        if pieces[-1] and size + length / 2 > aim:
+        length = size(block)
+        if pieces[-1] and filled + length / 2 > aim:
             pieces.append([])
-            size = 0
+            filled = 0
         pieces[-1].append(block)
-        size += length
+        filled += length
     return ["\n\n".join(piece) for piece in pieces if piece]
 
 
-def _blocks(text: str, words: int) -> list[str]:
-    """Paragraphs and tables; a paragraph over `words` is split at sentence ends, a long table
-    between rows with its header repeated."""
+def _blocks(text: str, limit: int) -> list[str]:
+    """Paragraphs and tables; a long paragraph is split at sentence ends, a long table between
+    rows, with its header repeated."""
     blocks: list[str] = []
     for block in re.split(r"\n\s*\n", text):
         block = block.strip()
-        if not block:
-            continue
         if block.startswith("|"):
-            blocks += _cut_table(block, words)
-        elif len(block.split()) > words * 1.3:
-            blocks += _cut_paragraph(block, words)
-        else:
+            blocks += _cut_table(block, limit)
+        elif size(block) > limit * 1.2:
+            blocks += _cut_paragraph(block, limit)
+        elif block:
             blocks.append(block)
     return blocks
 
 
-def _cut_table(block: str, words: int) -> list[str]:
-    lines = block.splitlines()
+def _cut_table(block: str, limit: int) -> list[str]:
+    lines = [re.sub(r"-{3,}", "---", re.sub(r"[ \t]+", " ", line)) for line in block.splitlines()]
     head, rows = lines[:2], lines[2:]
-    cells = len(block.replace("|", " ").split())
-    parts = max(round(cells / (1.5 * words)), 1)
+    parts = max(round(size(block) / (1.3 * limit)), 1)
     step = max(-(-len(rows) // parts), 1)
     return ["\n".join(head + rows[i:i + step]) for i in range(0, len(rows), step)] or [block]
 
 
-def _cut_paragraph(block: str, words: int) -> list[str]:
-    pieces, size = [[]], 0  # type: list[list[str]], int
-    for sentence in re.split(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(])", block):
-        length = len(sentence.split())
-        if pieces[-1] and size + length > words:
+def _cut_paragraph(block: str, limit: int) -> list[str]:
+    sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(])", block)
+    aim = size(block) / -(-size(block) // limit)
+    pieces: list[list[str]] = [[]]
+    filled = 0
+    for sentence in sentences:
+        length = size(sentence)
+        if pieces[-1] and filled + length / 2 > aim:
             pieces.append([])
-            size = 0
+            filled = 0
         pieces[-1].append(sentence)
-        size += length
+        filled += length
     return [" ".join(piece) for piece in pieces]
 
 

@@ -14,12 +14,12 @@ from space.errors import UserError
 from space.settings import ASSETS
 
 
-def build(corpus_dir: Path, out: Path, words: int = corpus.PASSAGE_WORDS) -> dict:
+def build(corpus_dir: Path, out: Path, aim: int = corpus.PASSAGE_SIZE) -> dict:
     """Write the index of all documents in `corpus_dir` to `out`; returns its manifest."""
     documents = corpus.read_documents(corpus_dir)
-    passages = [p for document in documents for p in corpus.passages(document, words)]
+    passages = [p for document in documents for p in corpus.passages(document, aim)]
     return retriever.write_index(out, passages, models.EMBEDDER, corpus.corpus_hash(documents),
-                                 documents=len(documents), passage_words=words)
+                                 documents=len(documents), passage_size=aim)
 
 
 def main(argv: list[str] | None = None) -> int:
