@@ -112,6 +112,7 @@ class LocalEngine:
             self._wake.notify()
         pending = {job.request.variant.key for job in jobs}
         try:
+            yield from self._heartbeat(jobs, pending)
             while pending:
                 try:
                     event = events.get(timeout=HEARTBEAT_S)
@@ -139,9 +140,11 @@ class LocalEngine:
                 continue
             if job in line and job is not self._running:
                 yield AnswerQueued(key, ahead=line.index(job))
+            elif job.last is None:
+                yield AnswerQueued(key, ahead=0)
             elif isinstance(job.last, PromptReading):
                 yield job.last
-            else:
+            elif isinstance(job.last, TextDelta):
                 yield TextDelta(key, "")
 
     def _ensure_worker(self) -> None:

@@ -1,6 +1,6 @@
 """One training run: recipe in, adapter with its model card out.
 
-    python -m train.run train/recipes/smollm2-135m.toml [--max-steps N] [--keep-out]
+    python -m train.run train/recipes/smollm2-135m.toml [--max-steps N] [--out DIR]
 
 Validates the recipe and the data, dequantises the base GGUF, tunes it, writes the adapter as GGUF
 to assets/adapters/<name>/ with its model card, and the log of the run to assets/runs/<name>/.
@@ -40,6 +40,7 @@ def run(recipe: Recipe, adapters: Path, runs: Path) -> Path:
     dev_rows = rows.dev_rows(dev, recipe, finder)
     out = runs / recipe.name
     out.mkdir(parents=True, exist_ok=True)
+    data = data_identity(len(train_rows), len(dev_rows))
     log = out / "log.jsonl"
     log.write_text("")
 
@@ -54,7 +55,7 @@ def run(recipe: Recipe, adapters: Path, runs: Path) -> Path:
     card = {
         "schema": 1, "name": recipe.name, "base": profile.label, "base_file": gguf.name,
         "base_sha256": models.sha256_of(gguf), "method": "LoRA on all linear layers (Unsloth, SFT, loss on answers)",
-        "recipe": asdict(recipe), "data": data_identity(len(train_rows), len(dev_rows)),
+        "recipe": asdict(recipe), "data": data,
         "steps": outcome.steps, "minutes": outcome.minutes, "best_epoch": outcome.best_epoch,
         "train_loss": outcome.train_loss, "dev_loss": outcome.eval_loss,
         "trainable_parameters": outcome.trainable_parameters, "dtype": outcome.dtype,

@@ -65,9 +65,9 @@ def tune(recipe: Recipe, base: Path, train_rows: Sequence[Row], dev_rows: Sequen
     from unsloth import FastLanguageModel
 
     on_gpu = torch.cuda.is_available()
-    dtype = None if on_gpu else torch.float32
+    bf16 = unsloth.is_bfloat16_supported()  # on a CPU: has it AVX512-BF16 or AMX?
     model, tokenizer = FastLanguageModel.from_pretrained(
-        str(base), max_seq_length=recipe.max_length, dtype=dtype, load_in_4bit=on_gpu,
+        str(base), max_seq_length=recipe.max_length, dtype=None, load_in_4bit=on_gpu,
         use_gradient_checkpointing="unsloth" if on_gpu else False)
     model = FastLanguageModel.get_peft_model(
         model, r=recipe.rank, target_modules=LINEAR, lora_alpha=recipe.alpha,
@@ -93,7 +93,7 @@ def tune(recipe: Recipe, base: Path, train_rows: Sequence[Row], dev_rows: Sequen
         save_strategy="epoch" if recipe.max_steps < 0 else "no", save_total_limit=2,
         load_best_model_at_end=recipe.keep_best and recipe.max_steps < 0,
         metric_for_best_model="eval_loss", greater_is_better=False, report_to="none", packing=False,
-        bf16=on_gpu and torch.cuda.is_bf16_supported(), fp16=on_gpu and not torch.cuda.is_bf16_supported(),
+        bf16=bf16, fp16=on_gpu and not bf16,
         max_length=recipe.max_length, train_sampling_strategy="group_by_length",
         gradient_checkpointing=on_gpu, dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False, dataloader_pin_memory=on_gpu)

@@ -1,0 +1,61 @@
+"""Questions in, typed events out: the one path that chat, command line and evaluation share."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+
+from space import prompts
+from space.engine import Engine, Request
+from space.errors import UserError
+from space.questions import clean_question
+from space.retriever import Searcher
+from space.schema import Answer, AnswerEvent, AnswerFailed, PassagesFound, Sampling, Variant
+
+log = logging.getLogger(__name__)
+
+
+def stream_answers(question: str, variants: Sequence[Variant], engine: Engine, retriever: Searcher,
+                   sampling: Sampling, passages: int = 3, deadline_s: float = 300.0,
+                   stop: threading.Event | None = None) -> Iterator[AnswerEvent]:
+    """Events of all variants' answers to one question.
+
+    Raises UserError before the first event where the question itself cannot be asked; anything
+    that goes wrong later is an AnswerFailed of the variants it concerns.
+    """
+    text = clean_question(question)
+    return _events(text, variants, engine, retriever, sampling, passages, deadline_s, stop)
+
+
+def _events(question: str, variants: Sequence[Variant], engine: Engine, retriever: Searcher,
+            sampling: Sampling, count: int, deadline_s: float,
+            stop: threading.Event | None) -> Iterator[AnswerEvent]:
+    found, failure = (), ""
+    if any(v.retrieves for v in variants):
+        try:
+            found = retriever.search(question, count)
+        except UserError as error:
+            failure = str(error)
+        except Exception:
+            log.exception("retrieval failed")
+            failure = "The search for passages failed on our side. Please ask again."
+    requests = []
+    for variant in variants:
+        if variant.retrieves and failure:
+            yield AnswerFailed(variant.key, failure)
+            continue
+        if variant.retrieves:
+            yield PassagesFound(variant.key, found)
+        prompt = prompts.build(question, found if variant.retrieves else ())
+        requests.append(Request(variant, prompt, sampling, deadline_s))
+    if requests:
+        yield from engine.stream(requests, stop)
+
+
+def answer_all(events: Iterator[AnswerEvent], variants: Sequence[Variant]) -> dict[str, Answer]:
+    """Fold a whole stream: the finished answer of each variant, by key."""
+    answers = {v.key: Answer(v.key) for v in variants}
+    for event in events:
+        answers[event.variant] = answers[event.variant].add(event)
+    return answers

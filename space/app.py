@@ -1,0 +1,78 @@
+"""The app: `make demo`, or `python space/app.py` as a Space runs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+if not __package__:  # run as a script: import from the repository, not from this folder
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import threading  # noqa: E402
+
+import gradio as gr  # noqa: E402
+
+from space import chat_tab, parts  # noqa: E402
+from space.errors import UserError  # noqa: E402
+from space.settings import load_settings  # noqa: E402
+
+STYLE = Path(__file__).with_name("style.css")
+LIVE_REGION = """() => {
+  const line = document.getElementById('status');
+  line.setAttribute('role', 'status');
+  line.setAttribute('aria-live', 'polite');
+}"""
+"""The wrapper stays while its text changes, so a screen reader hears the status, once."""
+
+
+def theme() -> gr.themes.Base:
+    """System fonts and our accent; the rest is in style.css."""
+    return gr.themes.Base(
+        primary_hue="teal", neutral_hue="slate",
+        font=("ui-sans-serif", "system-ui", "Segoe UI", "sans-serif"),
+        font_mono=("ui-monospace", "Consolas", "monospace"))
+
+
+def build() -> gr.Blocks:
+    """The page. Cheap: no model is loaded."""
+    with gr.Blocks(title="Plain, fine-tuned, fine-tuned + RAG", analytics_enabled=False,
+                   fill_width=True, delete_cache=(3600, 3600)) as page:
+        chat_tab.build()
+        page.load(None, js=LIVE_REGION)
+    page.queue(max_size=32, default_concurrency_limit=4, api_open=False)
+    return page
+
+
+def warm() -> None:
+    """Load models and index in the background, so that the first question finds them ready."""
+    try:
+        parts.load_engine().warm()
+        parts.load_retriever().search("warm-up", 1)
+    except UserError as error:
+        print(error, file=sys.stderr)
+
+
+def main() -> int:
+    """Serve until interrupted. SHARE=1 opens a public Gradio link."""
+    try:
+        settings = load_settings()
+        page = build()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    threading.Thread(target=warm, name="warm", daemon=True).start()
+    page.launch(
+        server_name="0.0.0.0" if os.environ.get("SPACE_ID") else os.environ.get("HOST", "127.0.0.1"),
+        server_port=settings.port, share=os.environ.get("SHARE", "") == "1", theme=theme(),
+        css_paths=STYLE, ssr_mode=False, show_error=False, run_history=False, footer_links=[],
+        enable_monitoring=False, max_file_size="1kb", mcp_server=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

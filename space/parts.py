@@ -1,0 +1,46 @@
+"""The engine and the retriever of the running app, made once."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from space import models
+from space.engine import LocalEngine
+from space.retriever import Retriever, Searcher
+from space.schema import Passage
+from space.settings import ASSETS, load_settings
+
+
+@cache
+def load_engine() -> LocalEngine:
+    """The engine of the PROFILE setting. Cheap: the models load at first use or by `warm`."""
+    settings = load_settings()
+    return LocalEngine(models.load_profile(settings.profile), settings.context_tokens,
+                       settings.thread_count)
+
+
+def index_folder() -> Path:
+    """Where the search index lies; INDEX_DIR from the environment or the shipped one."""
+    return Path(os.environ.get("INDEX_DIR", "").strip() or ASSETS / "index")
+
+
+class LazyRetriever:
+    """A retriever that opens its index at the first search; a failed opening is tried again."""
+
+    def __init__(self) -> None:
+        self._opened: Searcher | None = None
+
+    def search(self, question: str, k: int) -> tuple[Passage, ...]:
+        """See Retriever.search. Raises UserError where the index cannot be used."""
+        if self._opened is None:
+            embedder = models.load_profile(load_settings().profile).embedder
+            self._opened = Retriever(index_folder(), embedder)
+        return self._opened.search(question, k)
+
+
+@cache
+def load_retriever() -> LazyRetriever:
+    """The retriever of the running app."""
+    return LazyRetriever()
