@@ -1,0 +1,46 @@
+"""Fixtures: outside material, and the embedded models loaded once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from space import models
+from space.settings import ASSETS
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with the real papers; tests that want it skip without it."""
+    folder = os.environ.get("REAL_DATA_DIR", "")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("REAL_DATA_DIR is not set")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def base_gguf() -> Path:
+    return models.resolve(models.PROFILES["embedded"].base)
+
+
+@pytest.fixture(scope="session")
+def adapter_gguf() -> Path:
+    return ASSETS / "adapters" / "smollm2-135m" / "adapter.gguf"
+
+
+@pytest.fixture(scope="session")
+def engine():
+    """The real engine on the embedded models."""
+    from space.engine import LocalEngine
+
+    return LocalEngine(models.load_profile("embedded"), context_tokens=2048, threads=2)
+
+
+@pytest.fixture(scope="session")
+def retriever():
+    """The real retriever on the shipped index."""
+    from space.retriever import Retriever
+
+    return Retriever(ASSETS / "index", models.EMBEDDER)
