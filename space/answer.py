@@ -11,7 +11,15 @@ from space.engine import Engine, Request
 from space.errors import UserError
 from space.questions import clean_question
 from space.retriever import Searcher
-from space.schema import Answer, AnswerEvent, AnswerFailed, PassagesFound, Sampling, Variant
+from space.schema import (
+    Answer,
+    AnswerEvent,
+    AnswerFailed,
+    Passage,
+    PassagesFound,
+    Sampling,
+    Variant,
+)
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +39,8 @@ def stream_answers(question: str, variants: Sequence[Variant], engine: Engine, r
 def _events(question: str, variants: Sequence[Variant], engine: Engine, retriever: Searcher,
             sampling: Sampling, count: int, deadline_s: float,
             stop: threading.Event | None) -> Iterator[AnswerEvent]:
-    found, failure = (), ""
+    found: tuple[Passage, ...] = ()
+    failure = ""
     if any(v.retrieves for v in variants):
         try:
             found = retriever.search(question, count)

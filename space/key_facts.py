@@ -17,7 +17,8 @@ ABSTENTION = "The corpus does not tell"
 """How reference answers to unanswerable questions begin."""
 _ABSTAINS = re.compile(
     r"corpus does(?: not|n't) (?:tell|say|state|give|cover|mention|report)"
-    r"|(?:passages?|documents?|sources?|context) do(?:es)?(?: not|n't) (?:tell|say|state|give|cover|mention|contain|provide)"
+    r"|(?:passages?|documents?|sources?|context) do(?:es)?(?: not|n't)"
+    r" (?:tell|say|state|give|cover|mention|contain|provide)"
     r"|\b(?:is|are) not (?:told|stated|mentioned|covered|given|reported) (?:in|by) the"
     r"|\bI (?:do not|don't|cannot|can't) (?:know|tell|answer|say|find)", re.I)
 

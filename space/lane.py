@@ -28,6 +28,9 @@ class Stopped(Exception):
     """The reading of a prompt was given up because the caller asked for it."""
 
 
+_kept: list[Any] = []
+
+
 @cache
 def _library() -> Any:
     """llama.cpp, started once, with its own log lines sent to ours."""
@@ -40,7 +43,7 @@ def _library() -> Any:
 
     library.llama_backend_init()
     library.llama_log_set(forward, None)
-    library.our_log_callback = forward  # ctypes keeps no reference of its own
+    _kept.append(forward)  # ctypes keeps no reference of its own
     return library
 
 

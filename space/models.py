@@ -183,8 +183,9 @@ def check_tuned(profile: Profile, path: Path) -> GgufHeader:
 def identify(profile: Profile, path: Path, header: GgufHeader,
              adapter: Path | None = None) -> ModelIdentity:
     """What a column says of its model, from the files themselves."""
+    known = profile.architecture  # the header was checked against the profile's own words
     return ModelIdentity(
-        file=path.name, sha256=sha256_of(path), base=profile.label if profile.architecture else header.name or profile.label,
+        file=path.name, sha256=sha256_of(path), base=profile.label if known else header.name or profile.label,
         architecture=header.architecture, quantization=header.quantization,
         layers=header.layers, size_mb=round(path.stat().st_size / 1e6, 1),
         adapter=f"{adapter.parent.name}/{adapter.name}" if adapter else "",

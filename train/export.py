@@ -65,7 +65,9 @@ def write_adapter(base: Path, folder: Path, out: Path) -> Path:
     pairs, scale = read_adapter(folder, reader)
     rank = next(iter(pairs.values()))["A"].shape[0]
     part = out.with_name(out.name + ".part")
-    writer = GGUFWriter(str(part), reader.get_field("general.architecture").contents())
+    architecture = reader.get_field("general.architecture")
+    assert architecture is not None  # read_adapter has read it
+    writer = GGUFWriter(str(part), architecture.contents())
     writer.add_type("adapter")
     writer.add_string("adapter.type", "lora")
     writer.add_float32("adapter.lora.alpha", float(scale * rank))

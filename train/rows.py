@@ -38,8 +38,8 @@ def training_rows(examples: Sequence[Example], recipe: Recipe,
     rows = []
     for example in examples:
         rows.append(Row(example.id, prompts.build(example.question), example.reference))
-        for _ in range(recipe.rag_rows if retriever else 0):
-            rows.append(_rag_row(example, recipe, retriever, rng))
+        if retriever:
+            rows += [_rag_row(example, recipe, retriever, rng) for _ in range(recipe.rag_rows)]
     rng.shuffle(rows)
     return rows
 

@@ -30,7 +30,7 @@ class Outcome:
     adapter: Path
     steps: int
     minutes: float
-    train_loss: list[tuple[int, float]] = field(default_factory=list)
+    train_loss: list[tuple[float, float]] = field(default_factory=list)
     eval_loss: list[tuple[float, float]] = field(default_factory=list)  # (epoch, loss on dev)
     best_epoch: float = 0.0
     trainable_parameters: int = 0
@@ -106,7 +106,7 @@ def tune(recipe: Recipe, base: Path, train_rows: Sequence[Row], dev_rows: Sequen
     trainer.train()
     minutes = (time.monotonic() - started) / 60
     adapter = out / "adapter"
-    trainer.model.save_pretrained(str(adapter))
+    model.save_pretrained(str(adapter))
     history = trainer.state.log_history
     evals = [(h["epoch"], h["eval_loss"]) for h in history if "eval_loss" in h]
     return Outcome(

@@ -16,7 +16,11 @@ def test_only_retrieving_variants_read_passages():
     engine = FakeEngine()
     answers = ask(engine, FakeRetriever(), variants=(*CHAT_VARIANTS, PLAIN_RAG))
     assert {k: bool(a.passages) for k, a in answers.items()} == {
-        "plain": False, "tuned": False, "tuned_rag": True, "plain_rag": True}
+        "plain": False,
+        "tuned": False,
+        "tuned_rag": True,
+        "plain_rag": True,
+    }
     texts = {r.variant.key: r.prompt[1].text for r in engine.requests}
     assert texts["plain"] == texts["tuned"] == "What is MLA?"
     assert PASSAGE.text in texts["tuned_rag"] and texts["tuned_rag"] == texts["plain_rag"]

@@ -37,9 +37,14 @@ def test_reading_is_for_people(faked, capsys):
     assert "Fine-tuned + RAG" in out and "An answer by tuned_rag." in out and "A title: A heading" in out
 
 
-@pytest.mark.parametrize("arguments, part", [
-    (["   "], "empty"), (["What?", "--variants", "best"], "no variant 'best'"), (["--questions", "/none.jsonl"], "cannot be read"),
-])
+@pytest.mark.parametrize(
+    "arguments, part",
+    [
+        (["   "], "empty"),
+        (["What?", "--variants", "best"], "no variant 'best'"),
+        (["--questions", "/none.jsonl"], "cannot be read"),
+    ],
+)
 def test_bad_input_is_one_sentence_on_stderr(faked, capsys, arguments, part):
     assert ask.main(arguments) == 2
     captured = capsys.readouterr()

@@ -15,8 +15,12 @@ from space.schema import PLAIN, TUNED, TUNED_RAG, AnswerQueued, PromptReading, S
 
 pytestmark = pytest.mark.model
 GREEDY = Sampling(max_tokens=60)
-QUESTIONS = ["What is reinforcement learning?", "What pass@1 did DeepSeek-R1-Zero reach on AIME 2024?",
-             "Explain MLA in one sentence.", "Hi!"]
+QUESTIONS = [
+    "What is reinforcement learning?",
+    "What pass@1 did DeepSeek-R1-Zero reach on AIME 2024?",
+    "Explain MLA in one sentence.",
+    "Hi!",
+]
 
 
 def request(variant, question, sampling=GREEDY, passages=(), **options):
@@ -32,8 +36,14 @@ def test_greedy_answers_equal_llama_cpp_pythons_own(engine, retriever, base_gguf
     """Token for token what `Llama(base)` and `Llama(base, lora_path=adapter)` write."""
     from llama_cpp import Llama
 
-    llama = Llama(str(base_gguf), n_ctx=2048, n_threads=2, n_threads_batch=2, verbose=False,
-                  lora_path=str(adapter_gguf) if variant.tuned else None)
+    llama = Llama(
+        str(base_gguf),
+        n_ctx=2048,
+        n_threads=2,
+        n_threads_batch=2,
+        verbose=False,
+        lora_path=str(adapter_gguf) if variant.tuned else None,
+    )
     cases = [(q, ()) for q in QUESTIONS] + [(QUESTIONS[1], retriever.search(QUESTIONS[1], 3))]
     for question, passages in cases:
         wanted = llama.create_chat_completion(prompts.messages(question, passages), temperature=0.0, max_tokens=60)

@@ -21,9 +21,13 @@ def gguf(pairs=(), tensors=(), version=3, magic=b"GGUF"):
     return data
 
 
-GOOD = [("general.architecture", 8, text("llama")), ("llama.block_count", 4, struct.pack("<I", 30)),
-        ("words", 9, struct.pack("<IQ", 8, 2) + text("a") + text("bc")),
-        ("numbers", 9, struct.pack("<IQ", 4, 3) + bytes(12)), ("general.name", 8, text("A model"))]
+GOOD = [
+    ("general.architecture", 8, text("llama")),
+    ("llama.block_count", 4, struct.pack("<I", 30)),
+    ("words", 9, struct.pack("<IQ", 8, 2) + text("a") + text("bc")),
+    ("numbers", 9, struct.pack("<IQ", 4, 3) + bytes(12)),
+    ("general.name", 8, text("A model")),
+]
 
 
 def test_reads_scalars_and_skips_arrays(tmp_path):
@@ -40,12 +44,23 @@ def test_the_files_own_label_wins(tmp_path):
     assert read_header(path).quantization == "Q4_K_M"
 
 
-@pytest.mark.parametrize("data", [
-    b"", b"GGU", b"<!DOCTYPE html><html>404</html>", gguf(GOOD)[:40], gguf(GOOD, magic=b"GGML"), gguf(version=9),
-    b"GGUF" + struct.pack("<IQQ", 3, 2**60, 0), b"GGUF" + struct.pack("<IQQ", 3, 0, 2**60),
-    b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 2**50),
-    gguf([("x", 99, b"")]), gguf([("x", 9, struct.pack("<IQ", 9, 1))]), gguf(tensors=[("t", (1,) * 9, 0)]),
-])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"GGU",
+        b"<!DOCTYPE html><html>404</html>",
+        gguf(GOOD)[:40],
+        gguf(GOOD, magic=b"GGML"),
+        gguf(version=9),
+        b"GGUF" + struct.pack("<IQQ", 3, 2**60, 0),
+        b"GGUF" + struct.pack("<IQQ", 3, 0, 2**60),
+        b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 2**50),
+        gguf([("x", 99, b"")]),
+        gguf([("x", 9, struct.pack("<IQ", 9, 1))]),
+        gguf(tensors=[("t", (1,) * 9, 0)]),
+    ],
+)
 def test_damaged_files_are_a_sentence(tmp_path, data):
     path = tmp_path / "bad.gguf"
     path.write_bytes(data)

@@ -10,10 +10,15 @@ from tests.space.test_gguf_header import GOOD, gguf, text
 EMBEDDED = models.PROFILES["embedded"]
 
 
-@pytest.mark.parametrize("reference, part", [
-    ("ftp:x", "not a model reference"), ("pip:no_such_package_here/file", "not installed"), ("file:/no/such/file", "not there"),
-    ("hf:onlyone", "names no repository"),
-])
+@pytest.mark.parametrize(
+    "reference, part",
+    [
+        ("ftp:x", "not a model reference"),
+        ("pip:no_such_package_here/file", "not installed"),
+        ("file:/no/such/file", "not there"),
+        ("hf:onlyone", "names no repository"),
+    ],
+)
 def test_bad_references_are_sentences(reference, part):
     with pytest.raises(UserError, match=part):
         models.resolve(reference)
@@ -39,8 +44,11 @@ def test_a_mislabelled_file_is_refused(tmp_path):
     path.write_bytes(gguf(GOOD))
     profile = replace(EMBEDDED, base_sha256="", width=0)
     assert models.check_base(profile, path).layers == 30
-    for changes, part in (({"layers": 36}, "number of layers is 30, not 36"), ({"architecture": "qwen2"}, "is llama, not qwen2"),
-                          ({"base_sha256": "00"}, "SHA-256 differs")):
+    for changes, part in (
+        ({"layers": 36}, "number of layers is 30, not 36"),
+        ({"architecture": "qwen2"}, "is llama, not qwen2"),
+        ({"base_sha256": "00"}, "SHA-256 differs"),
+    ):
         with pytest.raises(UserError, match=part):
             models.check_base(replace(profile, **changes), path)
 

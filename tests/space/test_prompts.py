@@ -26,8 +26,9 @@ def test_prompt_tokens_equal_the_models_own_chat_template(base_gguf):
     tokenizer = load_tokenizer(base_gguf)
     for question in ("What is MLA?", "71.0% of 2,048\n\n1. x", "naïve 模型"):
         for passages in ((), (PASSAGE,)):
-            whole = tokenizer.apply_chat_template(prompts.messages(question, passages), tokenize=False,
-                                                  add_generation_prompt=True)
+            whole = tokenizer.apply_chat_template(
+                prompts.messages(question, passages), tokenize=False, add_generation_prompt=True
+            )
             assert prompts.text(prompts.build(question, passages)) == whole
             ours = prompts.encode(prompts.build(question, passages), tokenize_with(tokenizer))
             assert ours == tokenizer(whole, add_special_tokens=False)["input_ids"]

@@ -7,32 +7,52 @@ from space.questions import clean_question, evidence_passages, load_examples
 from space.schema import Evidence, Example, Passage
 
 
-@pytest.mark.parametrize("raw, wanted", [
-    ("  What is\n MLA? ", "What is MLA?"),
-    ("a\x00b", "a b"),
-    ("<b>x</b> & <script>alert(1)</script>", "<b>x</b> & <script>alert(1)</script>"),
-    ("<|im_start|>system", "<|im_start|>system"),
-    ("\u202eabc\u202c def", "abc def"),
-    ("ما هو MLA؟", "ما هو MLA؟"),
-    ("cafe\u0301", "café"),
-    ("x\ud800y", "x?y"),
-])
+@pytest.mark.parametrize(
+    "raw, wanted",
+    [
+        ("  What is\n MLA? ", "What is MLA?"),
+        ("a\x00b", "a b"),
+        ("<b>x</b> & <script>alert(1)</script>", "<b>x</b> & <script>alert(1)</script>"),
+        ("<|im_start|>system", "<|im_start|>system"),
+        ("\u202eabc\u202c def", "abc def"),
+        ("ما هو MLA؟", "ما هو MLA؟"),
+        ("cafe\u0301", "café"),
+        ("x\ud800y", "x?y"),
+    ],
+)
 def test_clean_question_gives_plain_text(raw, wanted):
     assert clean_question(raw) == wanted
 
 
-@pytest.mark.parametrize("raw, part", [
-    ("", "empty"), ("  \n\t ", "empty"), ("\x00\x01", "empty"), ("😀🎉👩‍👩‍👧", "no words"), ("?!...", "no words"),
-    ("x" * 10_000, "10,000 characters"), (None, "not text"), ({"a": 1}, "not text"),
-])
+@pytest.mark.parametrize(
+    "raw, part",
+    [
+        ("", "empty"),
+        ("  \n\t ", "empty"),
+        ("\x00\x01", "empty"),
+        ("😀🎉👩‍👩‍👧", "no words"),
+        ("?!...", "no words"),
+        ("x" * 10_000, "10,000 characters"),
+        (None, "not text"),
+        ({"a": 1}, "not text"),
+    ],
+)
 def test_clean_question_refuses_with_a_sentence(raw, part):
     with pytest.raises(UserError, match=part):
         clean_question(raw)
 
 
 def row(**changes):
-    return {"id": "a-1", "question": "q?", "reference": "r", "evidence": [{"document": "a", "quote": "q"}],
-            "key_facts": ["r"], "kind": "fact", "split": "train", **changes}
+    return {
+        "id": "a-1",
+        "question": "q?",
+        "reference": "r",
+        "evidence": [{"document": "a", "quote": "q"}],
+        "key_facts": ["r"],
+        "kind": "fact",
+        "split": "train",
+        **changes,
+    }
 
 
 def test_load_examples_filters_by_part(tmp_path):
@@ -42,8 +62,18 @@ def test_load_examples_filters_by_part(tmp_path):
     assert [e.id for e in load_examples(path, "dev")] == ["a-2"]
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '"text"', '{"id": "x"}', json.dumps(row(kind="poem")),
-                                  json.dumps(row(split="test")), json.dumps(row(evidence=["q"]))])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        "[]",
+        '"text"',
+        '{"id": "x"}',
+        json.dumps(row(kind="poem")),
+        json.dumps(row(split="test")),
+        json.dumps(row(evidence=["q"])),
+    ],
+)
 def test_a_bad_row_is_named_by_its_line(tmp_path, line):
     path = tmp_path / "q.jsonl"
     path.write_text(json.dumps(row()) + "\n" + line + "\n")
@@ -57,8 +87,11 @@ def test_missing_file_is_a_sentence(tmp_path):
 
 
 def test_evidence_is_found_in_passages_whole_or_by_its_beginning():
-    passages = [Passage("d#1", "One  fact\nhere. And more.", "d", "t", "h"), Passage("d#2", "The end.", "d", "t", "h"),
-                Passage("e#1", "One fact here.", "e", "t", "h")]
+    passages = [
+        Passage("d#1", "One  fact\nhere. And more.", "d", "t", "h"),
+        Passage("d#2", "The end.", "d", "t", "h"),
+        Passage("e#1", "One fact here.", "e", "t", "h"),
+    ]
 
     def ids(quote):
         return evidence_passages(Example("x", "", "", (Evidence("d", quote),), (), "fact", ""), passages)

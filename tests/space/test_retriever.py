@@ -9,9 +9,11 @@ from space.retriever import Retriever, write_index
 from space.schema import Passage
 
 pytestmark = pytest.mark.model
-PASSAGES = [Passage("a#1", "MLA compresses the KV cache into a latent vector.", "a", "DeepSeek-V2", "Attention"),
-            Passage("b#1", "3FS reads 6.6 TiB/s from 180 storage nodes.", "b", "3FS", "Throughput"),
-            Passage("c#1", "GRPO needs no critic model.", "c", "DeepSeekMath", "GRPO")]
+PASSAGES = [
+    Passage("a#1", "MLA compresses the KV cache into a latent vector.", "a", "DeepSeek-V2", "Attention"),
+    Passage("b#1", "3FS reads 6.6 TiB/s from 180 storage nodes.", "b", "3FS", "Throughput"),
+    Passage("c#1", "GRPO needs no critic model.", "c", "DeepSeekMath", "GRPO"),
+]
 
 
 @pytest.fixture
@@ -22,24 +24,34 @@ def folder(tmp_path):
 
 def test_the_right_passage_comes_first(folder):
     opened = Retriever(folder, models.EMBEDDER)
-    for question, id_ in (("how fast does 3FS read", "b#1"), ("Which RL method has no critic?", "c#1"), ("What is MLA?", "a#1")):
+    for question, id_ in (
+        ("how fast does 3FS read", "b#1"),
+        ("Which RL method has no critic?", "c#1"),
+        ("What is MLA?", "a#1"),
+    ):
         found = opened.search(question, 2)
         assert found[0].id == id_ and len(found) == 2 and found[0].score >= found[1].score
-        assert -1 <= found[1].score and found[0].score <= 1.0001
+        assert found[1].score >= -1 and found[0].score <= 1.0001
 
 
 def test_more_passages_than_there_are(folder):
     assert len(Retriever(folder, models.EMBEDDER).search("x", 50)) == 3
 
 
-@pytest.mark.parametrize("damage, part", [
-    (lambda f: (f / "vectors.faiss").write_bytes((f / "vectors.faiss").read_bytes()[:-8] + b"00000000"), "vectors.faiss .* damaged"),
-    (lambda f: (f / "passages.jsonl").write_text("{}\n"), "passages.jsonl .* damaged"),
-    (lambda f: (f / "passages.jsonl").unlink(), "lacks passages.jsonl"),
-    (lambda f: (f / "manifest.json").unlink(), "There is no search index"),
-    (lambda f: (f / "manifest.json").write_text("{"), "unreadable"),
-    (lambda f: (f / "manifest.json").write_text('{"schema": 99}'), "format 99"),
-])
+@pytest.mark.parametrize(
+    "damage, part",
+    [
+        (
+            lambda f: (f / "vectors.faiss").write_bytes((f / "vectors.faiss").read_bytes()[:-8] + b"00000000"),
+            "vectors.faiss .* damaged",
+        ),
+        (lambda f: (f / "passages.jsonl").write_text("{}\n"), "passages.jsonl .* damaged"),
+        (lambda f: (f / "passages.jsonl").unlink(), "lacks passages.jsonl"),
+        (lambda f: (f / "manifest.json").unlink(), "There is no search index"),
+        (lambda f: (f / "manifest.json").write_text("{"), "unreadable"),
+        (lambda f: (f / "manifest.json").write_text('{"schema": 99}'), "format 99"),
+    ],
+)
 def test_a_damaged_index_is_refused_with_the_fix(folder, damage, part):
     damage(folder)
     with pytest.raises(UserError, match=part) as error:
@@ -58,7 +70,9 @@ def test_embeddings_are_the_known_ones():
     """A golden vector: a silently changed embedder would spoil every score."""
     vector = retriever.embed(retriever.load_embedder(models.EMBEDDER), ["What is MLA?", "What is MLA?"])
     assert vector.shape == (2, 384) and abs(float((vector[0] ** 2).sum()) - 1) < 1e-5
-    near = retriever.embed(retriever.load_embedder(models.EMBEDDER), ["a cat sits", "a kitten is sitting", "pipeline bubbles"])
+    near = retriever.embed(
+        retriever.load_embedder(models.EMBEDDER), ["a cat sits", "a kitten is sitting", "pipeline bubbles"]
+    )
     assert near[0] @ near[1] > 0.6 > 0.3 > near[0] @ near[2]
 
 

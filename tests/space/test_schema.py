@@ -6,8 +6,15 @@ def test_answer_folds_its_own_events_only():
     done = AnswerDone("tuned", "end", 9, 2, 0, 0.5, 0.2, 40.0, IDENTITY)
     answer = Answer("tuned")
     states = []
-    for event in (AnswerQueued("tuned", 2), PassagesFound("tuned", (PASSAGE,)), PromptReading("tuned", 9),
-                  TextDelta("tuned", " Yes"), TextDelta("plain", "no"), TextDelta("tuned", ". "), done):
+    for event in (
+        AnswerQueued("tuned", 2),
+        PassagesFound("tuned", (PASSAGE,)),
+        PromptReading("tuned", 9),
+        TextDelta("tuned", " Yes"),
+        TextDelta("plain", "no"),
+        TextDelta("tuned", ". "),
+        done,
+    ):
         answer = answer.add(event)
         states.append(answer.state)
     assert states == ["queued", "queued", "reading", "streaming", "streaming", "streaming", "done"]

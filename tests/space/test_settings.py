@@ -17,7 +17,9 @@ def test_environment_overrides_defaults(monkeypatch):
     assert load_settings().max_tokens == 64 and load_settings().thread_count == 3
 
 
-@pytest.mark.parametrize("name, value", [("MAX_TOKENS", "many"), ("PASSAGES", "0"), ("PORT", "99999"), ("MAX_TOKENS", "-5")])
+@pytest.mark.parametrize(
+    "name, value", [("MAX_TOKENS", "many"), ("PASSAGES", "0"), ("PORT", "99999"), ("MAX_TOKENS", "-5")]
+)
 def test_bad_values_name_their_bounds(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=f"{name}=.*from"):

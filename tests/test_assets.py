@@ -1,0 +1,46 @@
+"""What ships belongs together: index to corpus, adapter to card, card to data."""
+
+import hashlib
+import json
+
+import pytest
+
+from space import corpus, models
+from space.settings import ASSETS, ROOT
+from train.config import Recipe
+
+CARDS = sorted((ASSETS / "adapters").glob("*/model_card.json"))
+
+
+def test_the_index_was_made_from_this_corpus():
+    manifest = json.loads((ASSETS / "index" / "manifest.json").read_text())
+    documents = corpus.read_documents(ASSETS / "corpus")
+    assert manifest["corpus_sha256"] == corpus.corpus_hash(documents), "run `python -m train.index`"
+    assert manifest["passage_size"] == corpus.PASSAGE_SIZE
+    passages = [p for d in documents for p in corpus.passages(d)]
+    shipped = [json.loads(line) for line in (ASSETS / "index" / "passages.jsonl").read_text().splitlines()]
+    assert [p.id for p in passages] == [s["id"] for s in shipped]
+    assert [p.text for p in passages] == [s["text"] for s in shipped]
+
+
+@pytest.mark.parametrize("path", CARDS, ids=lambda p: p.parent.name)
+def test_every_adapter_has_its_true_card(path):
+    card = json.loads(path.read_text())
+    adapter = path.with_name("adapter.gguf")
+    assert card["adapter_sha256"] == hashlib.sha256(adapter.read_bytes()).hexdigest()
+    assert card["base_sha256"] == models.PROFILES[card["recipe"]["base"]].base_sha256
+    assert Recipe(**card["recipe"]).name == card["name"] == path.parent.name
+    assert card["train_loss"] and card["dev_loss"] and card["minutes"] > 0 and card["hardware"]
+    run = ASSETS / "runs" / card["name"]
+    assert json.loads((run / "run.json").read_text()) == card
+    steps = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert max(s["step"] for s in steps) == card["steps"]
+
+
+def test_an_adapter_ships():
+    assert CARDS
+
+
+def test_no_tracked_file_is_large():
+    for path in (ROOT / "assets").rglob("*"):
+        assert not path.is_file() or path.stat().st_size < 25e6, path
