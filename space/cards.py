@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html import escape
 
+from space.retriever import covered
 from space.schema import Answer, ModelIdentity, Passage, Variant
 
 ROLES = {
@@ -97,10 +98,12 @@ def passage_list(passages: tuple[Passage, ...]) -> str:
         f'<details class="passage"{" open" if n == 1 else ""}>'
         f'<summary><span class="rank">{n}</span><span class="where">{escape(p.title)}'
         f'<small>{escape(p.heading)}</small></span>'
-        f'<span class="score" title="fused score: 0.7 x cosine + 0.3 x BM25">{p.score:.2f}</span></summary>'
+        f'<span class="score" title="0.7 x cosine + 0.3 x BM25; cosine {p.cosine:.2f}">{p.score:.2f}</span></summary>'
         f'<div class="passage-text">{blocks(p.text)}</div></details>'
         for n, p in enumerate(passages, 1))
-    return f'<section class="passages" aria-label="Passages read"><h3>Passages it read</h3>{items}</section>'
+    notice = "" if covered(passages) else (
+        '<p class="notice">No passage comes close to this question: the corpus may not cover it.</p>')
+    return f'<section class="passages" aria-label="Passages read"><h3>Passages it read</h3>{notice}{items}</section>'
 
 
 def blocks(text: str) -> str:

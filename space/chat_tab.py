@@ -59,16 +59,15 @@ def build() -> None:
         ask_button = gr.Button("Ask", variant="primary", scale=1, min_width=90, elem_id="ask")
         stop_button = gr.Button("Stop", variant="stop", scale=1, min_width=90, elem_id="stop",
                                 interactive=False)
+    examples = gr.Dataset(
+        components=[question], samples=[[e.question] for e in example_questions()],
+        label="Held-out questions (none shares a passage with a training question)", elem_id="examples")
     status = gr.HTML(_status("Type a question or pick one below."), elem_id="status")
     with gr.Row(elem_id="columns", equal_height=False):
         columns = []
         for variant in CHAT_VARIANTS:
             with gr.Column(min_width=290, elem_classes="column"):
                 columns.append(gr.HTML(cards.card(variant, None), elem_id=f"card-{variant.key}"))
-    examples = gr.Dataset(
-        components=[question], samples=[[e.question] for e in example_questions()],
-        label="Held-out questions: no training question shares their passages", elem_id="examples")
-
     def ask(text: str, request: gr.Request) -> Iterator[list]:
         yield from _ask(text, request.session_hash or "", stops)
 

@@ -24,6 +24,8 @@ from space.schema import Passage
 SCHEMA = 1
 BM25_WEIGHT = 0.3
 """Share of BM25 in the fused score, chosen on the training questions (docs/experiments.md)."""
+COVERED_COSINE = 0.40
+"""Under this best cosine the corpus probably does not cover a question; chosen on train and dev."""
 REBUILD = "Build it again with `python -m train.index`."
 
 
@@ -82,13 +84,15 @@ class Retriever:
         if self._index.ntotal != len(self.passages):
             raise UserError("The search index and its passages differ in number.", REBUILD)
         self._embedder = load_embedder(embedder)
-        self._bm25 = _bm25(self.passages)
+        self._bm25 = bm25([passage_text(p) for p in self.passages])
 
     def search(self, question: str, k: int) -> tuple[Passage, ...]:
         """The `k` best passages by the fused score, best first; `score` is the fused score, 0..1."""
-        fused = (1 - BM25_WEIGHT) * self.cosines([question])[0] + BM25_WEIGHT * self.lexical(question)
+        cosines = self.cosines([question])[0]
+        fused = (1 - BM25_WEIGHT) * cosines + BM25_WEIGHT * self.lexical(question)
         best = (-fused).argsort(kind="stable")[:k]
-        return tuple(replace(self.passages[row], score=round(float(fused[row]), 4)) for row in best)
+        return tuple(replace(self.passages[row], score=round(float(fused[row]), 4),
+                             cosine=round(float(cosines[row]), 4)) for row in best)
 
     def cosines(self, questions: Sequence[str]) -> Any:
         """Cosine of each question to every passage, shape (questions, passages)."""
@@ -101,7 +105,7 @@ class Retriever:
 
     def lexical(self, question: str) -> Any:
         """BM25 of the question to every passage, divided by the highest: 0..1, shape (passages,)."""
-        scores = self._bm25.get_scores(_words(question))
+        scores = self._bm25.get_scores(words(question))
         return scores / max(float(scores.max()), 1e-9)
 
 
@@ -114,7 +118,7 @@ def write_index(folder: Path, passages: Sequence[Passage], embedder: str,
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(vectors)
     folder.mkdir(parents=True, exist_ok=True)
-    lines = "".join(json.dumps({k: v for k, v in asdict(p).items() if k != "score"}) + "\n"
+    lines = "".join(json.dumps({k: v for k, v in asdict(p).items() if k not in ("score", "cosine")}) + "\n"
                     for p in passages)
     _replace(folder / "passages.jsonl", lines.encode())
     _replace(folder / "vectors.faiss", faiss.serialize_index(index).tobytes())
@@ -128,15 +132,22 @@ def write_index(folder: Path, passages: Sequence[Passage], embedder: str,
     return manifest
 
 
-def _words(text: str) -> list[str]:
+def covered(passages: Sequence[Passage]) -> bool:
+    """Whether the corpus seems to cover the question that found these passages."""
+    return any(p.cosine >= COVERED_COSINE for p in passages)
+
+
+def words(text: str) -> list[str]:
+    """The words that BM25 counts: lower case, figures with their points and @ kept whole."""
     return re.findall(r"[a-z0-9]+(?:[.@][0-9]+)*", text.lower())
 
 
-def _bm25(passages: Sequence[Passage]) -> Any:
+def bm25(texts: Sequence[str]) -> Any:
+    """A BM25 index over texts."""
     import bm25s
 
     index = bm25s.BM25()
-    index.index([_words(passage_text(p)) for p in passages], show_progress=False)
+    index.index([words(text) for text in texts], show_progress=False)
     return index
 
 

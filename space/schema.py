@@ -31,7 +31,8 @@ VARIANTS = {v.key: v for v in (*CHAT_VARIANTS, PLAIN_RAG)}
 
 @dataclass(frozen=True)
 class Passage:
-    """A retrieved piece of a corpus document. `score` is the cosine to the question, -1..1."""
+    """A retrieved piece of a corpus document. `cosine` is that of its embedding to the question's;
+    `score`, by which passages are ranked, is fused from it and BM25."""
 
     id: str
     text: str
@@ -39,6 +40,7 @@ class Passage:
     title: str
     heading: str
     score: float = 0.0
+    cosine: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from space.errors import UserError
 from space.schema import AnswerDone, AnswerEvent, AnswerFailed, ModelIdentity, Passage, PromptReading, TextDelta
 
 IDENTITY = ModelIdentity("fake.gguf", "ab" * 32, "Fake-1M", "llama", "Q4_1", 2, 1.0)
-PASSAGE = Passage("doc#1", "MLA shrinks the KV cache by 93.3%.", "doc", "A title", "A heading", 0.8)
+PASSAGE = Passage("doc#1", "MLA shrinks the KV cache by 93.3%.", "doc", "A title", "A heading", 0.8, 0.7)
 
 
 class FakeEngine:
