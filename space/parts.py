@@ -22,8 +22,15 @@ def load_engine() -> LocalEngine:
 
 
 def index_folder() -> Path:
-    """Where the search index lies; INDEX_DIR from the environment or the shipped one."""
-    return Path(os.environ.get("INDEX_DIR", "").strip() or ASSETS / "index")
+    """The search index: that of the visitor's own corpus where CORPUS_DIR names one, else the shipped one."""
+    own = own_corpus()
+    return own / "index" if own else ASSETS / "index"
+
+
+def own_corpus() -> Path | None:
+    """The folder that CORPUS_DIR names, if it names one."""
+    folder = os.environ.get("CORPUS_DIR", "").strip()
+    return Path(folder) if folder else None
 
 
 class LazyRetriever:

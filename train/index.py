@@ -1,6 +1,7 @@
 """Cut the corpus into passages and build the search index.
 
-    python -m train.index [--corpus DIR] [--out DIR]
+    python -m train.index                         the shipped corpus -> assets/index
+    python -m train.index --corpus DIR            your own documents -> DIR/index (then: CORPUS_DIR=DIR make demo)
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, default=ASSETS / "corpus")
-    parser.add_argument("--out", type=Path, default=ASSETS / "index")
+    parser.add_argument("--out", type=Path, help="index folder; default: beside the documents")
     options = parser.parse_args(argv)
+    options.out = options.out or (ASSETS if options.corpus == ASSETS / "corpus" else options.corpus) / "index"
     try:
         manifest = build(options.corpus, options.out)
     except UserError as error:
