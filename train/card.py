@@ -24,8 +24,10 @@ BINS = 10
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """What the card states. `kinds` and `documents` hold (value, part) of every question."""
+    """What the card states. `story` is the Markdown of how the questions were made and split, and of
+    their limits; `kinds` and `documents` hold (value, part) of every question."""
 
+    story: str
     questions_sha256: str
     recipe: dict[str, Any]
     counts: dict[str, int]
@@ -62,14 +64,7 @@ def table(head: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
 
 def dataset_card(facts: DatasetFacts) -> str:
     """The dataset's README.md."""
-    total = len(facts.kinds)
-    configs = [{"config_name": name, **({"default": True} if name == "questions" else {}),
-                "data_files": [{"split": part, "path": f"{folder}/{part}.{ending}"} for part in PARTS]}
-               for name, folder, ending in (("questions", "data", "parquet"), ("chat", "chat", "jsonl"))]
-    head = front_matter({
-        "pretty_name": PRETTY_NAME, "license": license_id(), "language": ["en"],
-        "task_categories": ["question-answering"], "size_categories": [size_category(total)],
-        "tags": ["rag", "fine-tuning", "evaluation"], "configs": configs})
+    total, recipe = len(facts.kinds), facts.recipe
 
     def by_part(pairs: Sequence[tuple[str, str]], order: Sequence[str]) -> str:
         counted = Counter(pairs)
@@ -77,9 +72,8 @@ def dataset_card(facts: DatasetFacts) -> str:
                  for value in order]
         return table(["", *PARTS, "all"], lines)
 
-    recipe = facts.recipe
-    chat = table(["chat rows", *PARTS], [["", *(facts.counts[f"chat/{part}.jsonl"] for part in PARTS)]])
-    return head + f"""
+    chat = table(["chat rows", *PARTS], [["", *(facts.counts[f"chat/{part}.parquet"] for part in PARTS)]])
+    return _dataset_head(total) + f"""
 # {PRETTY_NAME}
 
 {total} English questions about papers and software of AI research (DeepSeek's models and libraries, LoRA, RAG and
@@ -104,19 +98,14 @@ chat = load_dataset("OWNER/NAME", "chat")["train"]  # `messages`, and `conversat
 
 The configuration `chat` holds the same questions as prompts: with the system prompt of the demo, each alone and again
 behind retrieved passages (`with_passages`). Its training rows are those that the adapter learns (recipe
-`{recipe["name"]}`: {recipe["rag_rows"]} row with up to {recipe["rag_passages"]} passages for each question, seed
-{recipe["seed"]}); some carry passages without the evidence, and then the reference says that they do not answer.
+`{recipe["name"]}`, seed {recipe["seed"]}: for each question {recipe["rag_rows"]} with up to {recipe["rag_passages"]}
+passages); some carry passages without the evidence, and then the reference says that they do not answer.
 
-## How it was written and split
+## How it was made, and its limits
 
-The questions were written from short Markdown documents about the papers. A program checks every row: each quote
-stands word for word in its document, each key fact stands in the reference and in the evidence and not in the
-question, references have 15 to 90 words, questions make sense without a text beside them, and no two questions are
-near-duplicates (word overlap below 0.6, cosine below 0.92).
+{facts.story.strip() or "No description lies beside the questions file."}
 
-The parts are split by section of a document, 70 / 10 / 20 for train / dev / heldout, stratified by document and kind:
-questions whose evidence lies in one section are always in one part. Choices are made on dev; heldout only reports.
-`paraphrase` asks training questions in other words: it measures rewording, not new knowledge.
+## Counts
 
 {by_part(facts.kinds, KINDS)}
 
@@ -125,34 +114,28 @@ questions whose evidence lies in one section are always in one part. Choices are
 {chat}
 
 SHA-256 of the questions file: `{facts.questions_sha256}`
-
-## Limits
-
-- One language and one narrow field; {total} questions are too few to rank models that are close to each other.
-- The documents are short texts about the papers, not the papers; a fact missing there counts as unanswerable.
-- `key_facts` are compared as strings: a right answer in other words can miss them.
-- Agreement between annotators was not measured.
 """
+
+
+def _dataset_head(total: int) -> str:
+    configs = [{"config_name": name, **({"default": True} if name == "questions" else {}),
+                "data_files": [{"split": part, "path": f"{folder}/{part}.parquet"} for part in PARTS]}
+               for name, folder in (("questions", "data"), ("chat", "chat"))]
+    return front_matter({
+        "pretty_name": PRETTY_NAME, "license": license_id(), "language": ["en"],
+        "task_categories": ["question-answering"], "size_categories": [size_category(total)],
+        "tags": ["rag", "fine-tuning", "evaluation"], "configs": configs})
 
 
 def model_card(about: dict[str, Any], files: Sequence[str], repo: str, results: str = "") -> str:
     """The adapter's README.md, from its model_card.json; `results` is Markdown of an evaluation."""
-    recipe, data = about["recipe"], about["data"]
+    recipe = about["recipe"]
     base, terms = HUB_IDS.get(about["base"], ("", {"license": license_id()}))
     head = front_matter({
         **terms, "language": ["en"], **({"base_model": base, "base_model_relation": "adapter"} if base else {}),
         "tags": ["lora", "gguf", "llama-cpp", "question-answering"], "pipeline_tag": "text-generation"})
-    hyper = table(["hyper-parameter", "value"], [(k, v) for k, v in recipe.items() if k not in ("name", "base", "note")])
-    run_facts = table(["", ""], [
-        ("best loss on dev", f"{min(loss for _, loss in about['dev_loss']):.3f}" if about["dev_loss"] else "-"),
-        ("epoch of it", f"{about['best_epoch']:g}"), ("steps", about["steps"]), ("minutes", about["minutes"]),
-        ("trainable parameters", f"{about['trainable_parameters']:,}"), ("precision", about["dtype"]),
-        ("hardware", about["hardware"]), ("method", about["method"]),
-        ("training rows / dev rows", f"{data['train_rows']} / {data['dev_rows']}"),
-        ("SHA-256 of the questions", f"`{data['questions_sha256']}`"),
-        ("SHA-256 of the base file", f"`{about['base_sha256']}`"),
-        ("SHA-256 of the adapter", f"`{about['adapter_sha256']}`"),
-        ("packages", ", ".join(f"{k} {v}" for k, v in about["packages"].items()))])
+    hyper = table(["hyper-parameter", "value"],
+                  [(k, v) for k, v in recipe.items() if k not in ("name", "base", "note")])
     return head + f"""
 # {about["name"]}
 
@@ -179,7 +162,7 @@ llm.create_chat_completion(temperature=0, max_tokens=200, messages=[
     {{"role": "user", "content": "Under which open-source license does DeepSeek publish 3FS?"}}])
 ```
 
-The system prompt is the one of the training rows; without it answers get worse. Passages go into the user's turn as
+The system prompt is the one of the training rows, so send it along. Passages go into the user's turn as
 `Passages:`, then each as `[1] Title: Heading` with its text below, then `Question: …`.
 
 ## Results
@@ -188,7 +171,7 @@ The system prompt is the one of the training rows; without it answers get worse.
 
 ## Training
 
-{run_facts}
+{_run_facts(about)}
 
 {hyper}
 
@@ -201,6 +184,20 @@ The system prompt is the one of the training rows; without it answers get worse.
 A model of this size states wrong facts fluently: use it with passages, and read them. It knows the documents of one
 small corpus, answers in English only, and was not made safe for anything beyond this demonstration.
 """
+
+
+def _run_facts(about: dict[str, Any]) -> str:
+    data = about["data"]
+    return table(["", ""], [
+        ("best loss on dev", f"{min(loss for _, loss in about['dev_loss']):.3f}" if about["dev_loss"] else "-"),
+        ("epoch of it", f"{about['best_epoch']:g}"), ("steps", about["steps"]), ("minutes", about["minutes"]),
+        ("trainable parameters", f"{about['trainable_parameters']:,}"), ("precision", about["dtype"]),
+        ("hardware", about["hardware"]), ("method", about["method"]),
+        ("training rows / dev rows", f"{data['train_rows']} / {data['dev_rows']}"),
+        ("SHA-256 of the questions", f"`{data['questions_sha256']}`"),
+        ("SHA-256 of the base file", f"`{about['base_sha256']}`"),
+        ("SHA-256 of the adapter", f"`{about['adapter_sha256']}`"),
+        ("packages", ", ".join(f"{k} {v}" for k, v in about["packages"].items()))])
 
 
 def loss_table(train: Sequence[Sequence[float]], dev: Sequence[Sequence[float]]) -> str:

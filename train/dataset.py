@@ -4,17 +4,19 @@
 
 Written by `train.data`'s command line; `python -m train.publish dataset` sends such a folder.
     data/<part>.parquet   one row per question, flat fields
-    chat/<part>.jsonl     the rows as training and the app build them, as `conversations` and `messages`
+    chat/<part>.parquet   the rows as training and the app build them, as `conversations` and `messages`
     README.md             the dataset card
+Parquet, because `datasets` reads one format for a whole repository, and because its columns are typed:
+an empty list of strings stays one.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from train import card, rows
 from train.config import Recipe
 from train.data import topic
 
-FILES = ("README.md", *(f"data/{p}.parquet" for p in PARTS), *(f"chat/{p}.jsonl" for p in PARTS))
+FILES = ("README.md", *(f"data/{p}.parquet" for p in PARTS), *(f"chat/{p}.parquet" for p in PARTS))
 SENDERS = {"system": "system", "user": "human", "assistant": "gpt"}
 
 
@@ -50,18 +52,26 @@ def export(out: Path, recipe: Recipe, source: Path = questions.QUESTIONS, finder
     for part in PARTS:
         own = [e for e in examples if e.split == part]
         chat = chat_rows(own, part, recipe, finder)
-        _replace(out / f"data/{part}.parquet", lambda path, own=own: _write_table(path, own))
-        _replace(out / f"chat/{part}.jsonl", lambda path, chat=chat: _write_lines(path, chat))
-        for name, number in ((f"data/{part}.parquet", len(own)), (f"chat/{part}.jsonl", len(chat))):
-            counts[name] = number
-            say(f"{number:6,} rows  {out / name}")
+        for name, values in ((f"data/{part}.parquet", [flat(e) for e in own]), (f"chat/{part}.parquet", chat)):
+            _replace(out / name, partial(_write_table, values))
+            counts[name] = len(values)
+            say(f"{len(values):6,} rows  {out / name}")
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     facts = card.DatasetFacts(
-        questions_sha256=digest, recipe=asdict(recipe), counts=counts,
+        story=story(source.with_name("README.md")), questions_sha256=digest, recipe=asdict(recipe), counts=counts,
         kinds=[(e.kind, e.split) for e in examples], documents=[(document(e), e.split) for e in examples])
     _replace(out / "README.md", lambda path: path.write_text(card.dataset_card(facts), encoding="utf-8"))
     say(f"             {out / 'README.md'}")
     return counts
+
+
+def story(readme: Path) -> str:
+    """What the README.md beside the questions says below its table of fields; "" where there is none."""
+    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    _, _, below = text.partition("**How they were written.**")
+    if not below:
+        return ""
+    return "**How they were written.**" + below + "\n(Paths are those of the repository that this was exported from.)\n"
 
 
 def document(example: Example) -> str:
@@ -102,20 +112,21 @@ def files_of(folder: Path) -> list[Path]:
     return [folder / name for name in FILES]
 
 
-def _write_table(path: Path, examples: Sequence[Example]) -> None:
+def _write_table(values: Sequence[dict[str, Any]], path: Path) -> None:
     import pyarrow
     from pyarrow import parquet
 
-    text, texts = pyarrow.string(), pyarrow.list_(pyarrow.string())
-    lists = ("key_facts", "evidence_documents", "evidence_quotes")
-    names = ("id", "question", "reference", "kind", "document", *lists, "paraphrase_of")
-    schema = pyarrow.schema([(name, texts if name in lists else text) for name in names])
-    parquet.write_table(pyarrow.Table.from_pylist([flat(e) for e in examples], schema=schema), path)
-
-
-def _write_lines(path: Path, values: Sequence[dict[str, Any]]) -> None:
-    lines = "".join(json.dumps(v, ensure_ascii=False, allow_nan=False) + "\n" for v in values)
-    path.write_text(lines, encoding="utf-8")
+    text, flag = pyarrow.string(), pyarrow.bool_()
+    texts = pyarrow.list_(text)
+    columns = {
+        "data": [("id", text), ("question", text), ("reference", text), ("kind", text), ("document", text),
+                 ("key_facts", texts), ("evidence_documents", texts), ("evidence_quotes", texts),
+                 ("paraphrase_of", text)],
+        "chat": [("id", text), ("with_passages", flag), *(
+            (name, pyarrow.list_(pyarrow.struct([(who, text), (what, text)])))
+            for name, who, what in (("conversations", "from", "value"), ("messages", "role", "content")))]}
+    schema = pyarrow.schema(columns[path.parent.name])
+    parquet.write_table(pyarrow.Table.from_pylist(values, schema=schema), path)
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:

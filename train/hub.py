@@ -158,11 +158,8 @@ def explain(error: BaseException, repo: str, kind: str) -> UserError | None:
     import httpx
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-    seen: list[BaseException] = []
-    while error is not None and error not in seen:
-        seen.append(error)
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
-    for cause in seen:
+    cause: BaseException | None = error
+    while cause is not None:
         match cause:
             case UserError():
                 return cause
@@ -173,6 +170,7 @@ def explain(error: BaseException, repo: str, kind: str) -> UserError | None:
             case httpx.TransportError():
                 return UserError(f"The upload to {repo} broke off several times ({cause}).",
                                  "Run the same command again; files that arrived are not sent twice.")
+        cause = cause.__cause__  # the library wraps what goes wrong in an upload; a bug has no such cause
     return None
 
 

@@ -65,7 +65,8 @@ def model_uploads(folder: Path, repo: str, results: str = "") -> list[hub.Upload
     try:
         text = card.model_card(about, [u.path for u in uploads], repo, results)
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder / 'model_card.json'} is not complete ({error!r}).", "Run `make train` again.") from error
+        raise UserError(f"{folder / 'model_card.json'} is not complete ({error!r}).",
+                        "Run `make train` again.") from error
     return [hub.upload_of("README.md", text.encode()), *uploads]
 
 
