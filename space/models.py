@@ -127,7 +127,8 @@ def _from_hub(rest: str) -> Path:
         return Path(hf_hub_download(repo, parts[2], revision=revision or None))
     except HFValidationError as error:
         raise UserError(f"hf:{rest} names no repository.", "Write hf:owner/repo/file@revision.") from error
-    except (httpx.TransportError, OSError) as error:  # every HTTP error of the Hub is an OSError
+    except (httpx.TransportError, OSError, RuntimeError) as error:
+        # every HTTP error of the Hub is an OSError; hf_xet, which fetches large files, raises RuntimeError
         raise _hub_trouble(error, rest, repo) from error
 
 
@@ -148,9 +149,11 @@ def _hub_trouble(error: BaseException, rest: str, repo: str) -> UserError:
                          "Correct the name, or set HF_TOKEN to a token that may read it.")
     if status == 429:
         return UserError("The Hugging Face Hub asks for a pause (429).", "Try again in some minutes, or set HF_TOKEN.")
-    broken = isinstance(behind, httpx.TransportError) and not isinstance(behind, httpx.ConnectError)
+    broken = isinstance(behind, httpx.TransportError | RuntimeError) and not isinstance(behind, httpx.ConnectError)
     if broken or "Consistency check failed" in str(behind):
-        return UserError(f"The download from {repo} broke off.", "Try again.")
+        return UserError(f"The download from {repo} broke off.",
+                         "Try again, with HF_HUB_DISABLE_XET=1 if it goes on." if isinstance(behind, RuntimeError)
+                         else "Try again.")
     return UserError(f"{repo} could not be fetched from the Hugging Face Hub.",
                      "Check the name and the network, or use PROFILE=embedded.")
 

@@ -3,10 +3,11 @@
 It speaks what huggingface_hub 1.33.0 really asks for whoami, create_repo, repo_info, list_repo_tree,
 get_paths_info, validate-yaml, preupload, the LFS batch (single part and multipart), create_commit,
 hf_hub_download and snapshot_download. Files kept by LFS are answered with a redirect to another
-host name (localhost), as the real Hub does with its CDN. Xet is not spoken: set HF_HUB_DISABLE_XET=1.
+host name (localhost), as the real Hub does with its CDN. Xet is not spoken: set HF_HUB_DISABLE_XET=1, or
+add_repo(xet=True) to see what becomes of a client when Xet's storage is out of order.
 
     with HubStandIn() as hub:
-        hub.add_repo("ann/model", {"a.gguf": b"..."})             # private=, gated=, kind="dataset"
+        hub.add_repo("ann/model", {"a.gguf": b"..."})             # private=, gated=, xet=, kind=
         hub.fail("PUT", "/lfs/", reset_after=1000)                # the first upload breaks
         hub.fail("GET", "/resolve/", status=429, retry_after=1, times=2)
         HfApi(endpoint=hub.url, token=WRITE_TOKEN).upload_file(...)   # or a subprocess with hub.environment(...)

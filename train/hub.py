@@ -167,7 +167,7 @@ def explain(error: BaseException, repo: str, kind: str) -> UserError | None:
                 return _refusal(cause.response.status_code, cause.server_message or "", repo, kind)
             case OfflineModeIsEnabled():
                 return UserError("HF_HUB_OFFLINE forbids every request to the Hub.", "Unset it, then run this again.")
-            case httpx.TransportError():
+            case httpx.TransportError() | ConnectionError() | TimeoutError():  # the latter two: hf_xet's
                 return UserError(f"The upload to {repo} broke off several times ({cause}).",
                                  "Run the same command again; files that arrived are not sent twice.")
         cause = cause.__cause__  # the library wraps what goes wrong in an upload; a bug has no such cause

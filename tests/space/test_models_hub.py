@@ -136,6 +136,16 @@ def test_without_a_hub_the_kept_file_serves_and_another_is_refused(hub, monkeypa
     assert "could not be fetched" in refused("hf:ann/model/README.md")
 
 
+def test_when_xet_storage_is_out_of_order_it_is_a_sentence(hub, tmp_path):
+    hub.add_repo("ann/xet", {"a.gguf": MODEL}, xet=True)
+    env = hub.environment(tmp_path / "home") | {"HF_HUB_DISABLE_XET": "0"}
+    code = "from space import models; models.resolve('hf:ann/xet/a.gguf')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    assert hub.count("GET", "/xet-read-token/") and hub.count("GET", "/cas/") and hub.count("GET", "/cdn/") == 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert "UserError: The download from ann/xet broke off. Try again, with HF_HUB_DISABLE_XET=1" in last
+
+
 def test_a_process_of_its_own_sees_the_hub_by_its_environment(hub, tmp_path):
     hub.fail("GET", "/cdn/", pause_s=0.01)
     code = "import json; from space import models; print(json.dumps(str(models.resolve('hf:ann/model/a.gguf'))))"

@@ -231,6 +231,7 @@ def test_a_bug_behind_an_answer_of_the_hub_is_not_taken_for_that_answer():
     except KeyError as error:
         assert hub.explain(error, REPO, "model") is None
     assert "HF_HUB_OFFLINE" in str(hub.explain(OfflineModeIsEnabled(), REPO, "model"))
+    assert "broke off" in str(hub.explain(ConnectionError("Network error"), REPO, "model"))  # as hf_xet says it
 
 
 def test_content_that_changes_on_the_way_is_noticed(server, tmp_path):
