@@ -112,8 +112,9 @@ def resolve(reference: str) -> Path:
 
 
 def _from_hub(rest: str) -> Path:
+    import httpx
     from huggingface_hub import hf_hub_download, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError
 
     place, _, revision = rest.partition("@")
     parts = place.split("/", 2)
@@ -124,9 +125,37 @@ def _from_hub(rest: str) -> Path:
         if len(parts) == 2:
             return Path(snapshot_download(repo, revision=revision or None))
         return Path(hf_hub_download(repo, parts[2], revision=revision or None))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise UserError(f"{repo} could not be fetched from the Hugging Face Hub.",
-                        "Check the name and the network, or use PROFILE=embedded.") from error
+    except HFValidationError as error:
+        raise UserError(f"hf:{rest} names no repository.", "Write hf:owner/repo/file@revision.") from error
+    except (httpx.TransportError, OSError, RuntimeError) as error:
+        # every HTTP error of the Hub is an OSError; hf_xet, which fetches large files, raises RuntimeError
+        raise _hub_trouble(error, rest, repo) from error
+
+
+def _hub_trouble(error: BaseException, rest: str, repo: str) -> UserError:
+    """What to say of a download that failed; the answer of the Hub may lie behind the error."""
+    import httpx
+    from huggingface_hub import errors
+
+    behind = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) else error
+    status = behind.response.status_code if isinstance(behind, errors.HfHubHTTPError) else 0
+    if isinstance(behind, errors.GatedRepoError):
+        return UserError(f"{repo} is open only to those who accepted its terms.",
+                         "Accept them on its page, then set HF_TOKEN.")
+    if isinstance(behind, errors.RevisionNotFoundError | errors.RemoteEntryNotFoundError):
+        return UserError(f"{repo} has no such file or revision (hf:{rest}).", "Correct the reference.")
+    if status in (401, 403, 404):
+        return UserError(f"{repo} is not on the Hugging Face Hub, or not open to you ({status}).",
+                         "Correct the name, or set HF_TOKEN to a token that may read it.")
+    if status == 429:
+        return UserError("The Hugging Face Hub asks for a pause (429).", "Try again in some minutes, or set HF_TOKEN.")
+    broken = isinstance(behind, httpx.TransportError | RuntimeError) and not isinstance(behind, httpx.ConnectError)
+    if broken or "Consistency check failed" in str(behind):
+        return UserError(f"The download from {repo} broke off.",
+                         "Try again, with HF_HUB_DISABLE_XET=1 if it goes on." if isinstance(behind, RuntimeError)
+                         else "Try again.")
+    return UserError(f"{repo} could not be fetched from the Hugging Face Hub.",
+                     "Check the name and the network, or use PROFILE=embedded.")
 
 
 @cache

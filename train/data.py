@@ -2,6 +2,7 @@
 
     python -m train.data check            counts, leak report, every rule (exit 1 if one is broken)
     python -m train.data split            assign train / dev / heldout anew and write the file
+    python -m train.data export --out DIR write a folder for datasets.load_dataset (see train/dataset.py)
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from space import corpus, questions
 from space.errors import UserError
 from space.questions import load_examples, squeeze
 from space.schema import Example
-from space.settings import ASSETS
+from space.settings import ASSETS, ROOT
 
 SEED = 3407
 SHARES = {"train": 0.7, "dev": 0.1, "heldout": 0.2}
@@ -103,14 +104,30 @@ def write_examples(path: Path, examples: Sequence[Example]) -> None:
     os.replace(part, path)
 
 
+def _export(options: argparse.Namespace) -> int:
+    from train import dataset
+    from train.config import load_recipe
+
+    if options.out is None:
+        raise UserError("The export has no folder to go to.", "Add --out DIR.")
+    dataset.export(options.out, load_recipe(options.recipe), options.questions,
+                   say=lambda line: print(line, flush=True))
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=["check", "split"])
+    parser.add_argument("action", choices=["check", "split", "export"])
     parser.add_argument("--questions", type=Path, default=questions.QUESTIONS)
     parser.add_argument("--corpus", type=Path, default=ASSETS / "corpus")
+    parser.add_argument("--out", type=Path, help="export: the folder to write")
+    parser.add_argument("--recipe", type=Path, default=ROOT / "train" / "recipes" / "smollm2-135m.toml",
+                        help="export: whose chat rows are written")
     options = parser.parse_args(argv)
     try:
+        if options.action == "export":
+            return _export(options)
         examples = load_examples(options.questions)
         documents = corpus.read_documents(options.corpus)
         if options.action == "split":
