@@ -66,7 +66,7 @@ def build() -> None:
     examples = gr.Dataset(
         components=[question], samples=[[e.question] for e in example_questions()],
         label="Held-out questions (none shares a passage with a training question)", elem_id="examples")
-    status = gr.HTML(_status("Type a question or pick one below."), elem_id="status")
+    status = gr.HTML(_status("Type a question or pick one above."), elem_id="status")
     with gr.Row(elem_id="columns", equal_height=False):
         columns = []
         for variant in CHAT_VARIANTS:

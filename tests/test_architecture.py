@@ -72,7 +72,9 @@ def test_nothing_heavy_is_imported_at_the_top(path):
         assert not top & heavy
 
 
-@pytest.mark.parametrize("module", ["space.ask", "train.run", "train.index", "train.data", "train.publish", "eval.run", "eval.retrieval"])
+@pytest.mark.parametrize(
+    "module", ["space.ask", "train.run", "train.index", "train.data", "train.publish", "eval.run", "eval.retrieval"]
+)
 def test_help_answers_at_once_and_shows_the_command(module):
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True
