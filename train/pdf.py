@@ -107,8 +107,8 @@ def convert(item: str, options: argparse.Namespace, taken: dict[str, str]) -> st
     target = options.out / f"{source.slug}.md"
     write(target, compose(paper, source, facts))
     tables = f"{len(paper.tables)} tables" + (f" ({', '.join(paper.tables)})" if paper.tables else "")
-    return "; ".join([f"{source.path.name} -> {target}: {facts.pages} pages, {len(paper.markdown.split())} words, {tables}",
-                      *paper.remarks, f"{time.monotonic() - began:.1f} s"])
+    done = f"{source.path.name} -> {target}: {facts.pages} pages, {len(paper.markdown.split())} words, {tables}"
+    return "; ".join([done, *paper.remarks, f"{time.monotonic() - began:.1f} s"])
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -21,7 +21,7 @@ from train.pdf_layout import CAPTION, Piece
 from train.pdf_paper import Paper
 from train.pdf_source import Facts, Source, split
 from train.pdf_words import Lines, plain
-from train.table_cells import join
+from train.table_columns import join
 
 PART_PAGES = 40
 """Pages per request; the service takes at most 100 at once."""

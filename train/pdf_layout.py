@@ -205,16 +205,19 @@ def _split_formulas(text: str, page: int) -> list[Piece]:
 
 def _is_formula(line: str) -> bool:
     """A displayed formula's line: signs, hardly a word, and no sentence's end."""
-    words = [word for word in _PROSE.findall(line) if word not in ("log", "exp", "max", "min", "softmax", "clip", "mod")]
+    words = _PROSE.findall(re.sub(r"\b(?:log|exp|max|min|softmax|clip|mod)\b", "", line))
     return bool(_MATH.search(line)) and len(words) <= (1 if len(line) < 40 else 2) and not re.search(r"\w{3}\.$", line)
 
 
 def _grow_formulas(found: list[Piece]) -> list[Piece]:
     """Scraps beside a formula (limits of a sum, a denominator) belong to it; one formula stays of each."""
     def scrap(piece: Piece) -> bool:
+        if piece.role != "text":
+            return False
+        if len(piece.text) < 15:
+            return not re.search(r"[a-z]{4}|[.:!?]$", piece.text)
         words = _PROSE.findall(re.sub(r"otherwise|softmax|clip", "", piece.text))
-        return piece.role == "text" and (len(piece.text) < 15 and not re.search(r"[a-z]{4}|[.:!?]$", piece.text)
-                                         or len(piece.text) < 60 and not words and bool(re.search(r"[,;()]", piece.text)))
+        return len(piece.text) < 60 and not words and bool(re.search(r"[,;()]", piece.text))
 
     joined: list[Piece] = []
     for i, piece in enumerate(found):

@@ -106,7 +106,8 @@ def _elements(node: dict[str, Any], offset: int, heights: tuple[float, ...]) -> 
     box = (x0, height - high, x1, height - low)
     if kind == "table":
         rows = tuple(tuple(_inner(cell) for cell in row["cells"]) for row in node["rows"])
-        yield Element(page, "table", box, "\n".join(filter(None, (" ".join(filter(None, r)) for r in rows))), cells=rows)
+        inside = "\n".join(filter(None, (" ".join(filter(None, row)) for row in rows)))
+        yield Element(page, "table", box, inside, cells=rows)
     elif kind == "image":
         yield Element(page, "image", box, "")
     else:

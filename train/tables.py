@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from train.pdf_words import plain
-from train.table_cells import Line, Rule, Word, read_cells, text_lines
+from train.table_cells import read_cells
+from train.table_columns import Line, Rule, Word, text_lines
 
 Box = tuple[float, float, float, float]
 """x0, top, x1, bottom in points from the page's top left."""
