@@ -16,13 +16,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from space.errors import UserError
 from space.settings import ROOT
 from train import pdf_source
 from train.pdf_paper import Paper, compose, write
 from train.pdf_source import Facts, Source
+
+if TYPE_CHECKING:
+    from train.pdf_flow import Flow
 
 Report = Callable[[str], None]
 
@@ -41,27 +44,30 @@ def convert_local(source: Source, facts: Facts, report: Report) -> Paper:
     if not any(e.text for e in elements):
         raise UserError(f"No text could be read from {source.path.name}.", "It may be a scan: run OCR on it first.")
     tables, remarks = read_tables(source.path, report)
-    title, end = pdf_flow.title_of(elements, source.path.stem)
-    start, authors = pdf_flow.front(elements, end, pdf_layout.body_letters(elements))
-    flow = pdf_flow.Flow(Lines(e.text for e in elements), {(t.page, t.label or f"#{i}"): t
-                                                           for i, t in enumerate(tables)})
+    body = pdf_layout.body_letters(elements)
+    title, end = pdf_flow.title_of(elements, body, source.path.stem)
+    start, authors = pdf_flow.front(elements, end, body) if end else (0, False)
+    flow = pdf_flow.Flow(Lines(e.text for e in elements), pdf_flow.by_caption(tables))
     for piece in pdf_layout.pieces(elements[start:], tables, facts.heights):
         flow.unplaced(piece.page)
         flow.add(piece)
     flow.close()
     flow.unplaced(facts.pages + 1)
     flow.close()
-    if facts.blank:
-        remarks.append(f"no text on {len(facts.blank)} of {facts.pages} pages")
-    left_out = (["authors"] if authors else []) + flow.left_out
-    if left_out:
-        remarks.append("left out: " + ", ".join(left_out))
-    if flow.captions:
-        remarks.append("captions without a table of columns: " + ", ".join(flow.captions))
     names = tuple(text for level, text in flow.headings if level == 1)
-    return Paper(title, "\n\n".join(flow.blocks), names, tuple(t.label or "one without a caption" for t in tables),
-                 tuple(remarks), f"opendataloader-pdf {version('opendataloader-pdf')}, "
-                                 f"pdfplumber {version('pdfplumber')}")
+    labels = tuple(table.label or "one without a caption" for key, table in flow.tables.items() if key in flow.placed)
+    tools = ", ".join(f"{name} {version(name)}" for name in ("opendataloader-pdf", "pdfplumber"))
+    return Paper(title, "\n\n".join(flow.blocks), names, labels, (*remarks, *_remarks(flow, facts, authors)), tools)
+
+
+def _remarks(flow: Flow, facts: Facts, authors: bool) -> list[str]:
+    """What the reader of the result should know: pages without text, what was left out, what is no table."""
+    lost = [table.label or "one without a caption" for key, table in flow.tables.items() if key not in flow.placed]
+    told = {"left out": (["authors"] if authors else []) + flow.left_out,
+            "captions without a table of columns": flow.captions,
+            "tables of the sections left out": lost}
+    remarks = [f"no text on {len(facts.blank)} of {facts.pages} pages"] if facts.blank else []
+    return remarks + [f"{what}: {', '.join(names)}" for what, names in told.items() if names]
 
 
 def read_tables(path: Path, report: Report) -> tuple[list[Any], list[str]]:
@@ -104,9 +110,12 @@ def convert(item: str, options: argparse.Namespace, taken: dict[str, str]) -> st
         paper = convert_landing(source, facts, report)
     else:
         paper = convert_local(source, facts, report)
+    if not paper.markdown.strip():
+        raise UserError(f"Nothing but a title was found in {source.path.name}.", "Look at the PDF.")
     target = options.out / f"{source.slug}.md"
     write(target, compose(paper, source, facts))
-    tables = f"{len(paper.tables)} tables" + (f" ({', '.join(paper.tables)})" if paper.tables else "")
+    tables = f"{len(paper.tables)} table{'' if len(paper.tables) == 1 else 's'}"
+    tables += f" ({', '.join(paper.tables)})" if paper.tables else ""
     done = f"{source.path.name} -> {target}: {facts.pages} pages, {len(paper.markdown.split())} words, {tables}"
     return "; ".join([done, *paper.remarks, f"{time.monotonic() - began:.1f} s"])
 

@@ -140,14 +140,24 @@ class Flow:
         return not _CLOSED.search(self._open) and not self._open.endswith("]")
 
 
-def title_of(elements: list[Element], fallback: str) -> tuple[str, int]:
-    """The title (the largest letters on page 1) and the number of elements up to its end."""
+def by_caption(tables: list[Table]) -> dict[tuple[int, str], Table]:
+    """Tables by page and label; one without a label of its own gets a place number."""
+    found: dict[tuple[int, str], Table] = {}
+    for i, table in enumerate(tables):
+        key = (table.page, table.label)
+        found[(table.page, f"{table.label}#{i}") if not table.label or key in found else key] = table
+    return found
+
+
+def title_of(elements: list[Element], body: Body, fallback: str) -> tuple[str, int]:
+    """The title (the largest letters on page 1) and the number of elements up to its end; `fallback` and 0 where
+    nothing there is larger than the text."""
     first = [(i, e) for i, e in enumerate(elements) if e.page == 1 and e.kind in ("heading", "text")
              and e.box[0] < e.box[2] and len(re.findall(r"[^\W\d_]", e.text)) > 5
-             and not re.match(r"arXiv:|abstract\W*$", e.text, re.I)]
-    if not first:
+             and not re.match(r"arXiv:|abstract\W*$|\d+\.?\s", e.text, re.I)]
+    size = max((e.size for _, e in first[:12]), default=0.0)
+    if size < body.size + 1:
         return fallback, 0
-    size = max(e.size for _, e in first[:12])
     run = [(i, e) for i, e in first[:12] if e.size > size - 0.3]
     same = [run[0]]
     for i, e in run[1:]:

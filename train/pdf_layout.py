@@ -214,10 +214,10 @@ def _grow_formulas(found: list[Piece]) -> list[Piece]:
     def scrap(piece: Piece) -> bool:
         if piece.role != "text":
             return False
-        if len(piece.text) < 15:
-            return not re.search(r"[a-z]{4}|[.:!?]$", piece.text)
-        words = _PROSE.findall(re.sub(r"otherwise|softmax|clip", "", piece.text))
-        return len(piece.text) < 60 and not words and bool(re.search(r"[,;()]", piece.text))
+        text = re.sub(r"otherwise|softmax|clip", "", piece.text)
+        if len(text) < 15 and not re.search(r"[a-z]{4}|[.:!?]$", text):
+            return True
+        return len(text) < 60 and not _PROSE.findall(text) and bool(re.search(r"[,;()]", text))
 
     joined: list[Piece] = []
     for i, piece in enumerate(found):

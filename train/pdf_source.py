@@ -131,7 +131,8 @@ def _pages(path: Path) -> tuple[list[float], list[int]]:
         if "password" in str(error).lower():
             raise UserError(f"{path.name} is encrypted and asks for a password.",
                             "Save a copy without the password and give that.") from None
-        raise UserError(f"{path.name} cannot be read as a PDF ({error}).", "Download it again.") from None
+        reason = str(error).rstrip(".")
+        raise UserError(f"{path.name} cannot be read as a PDF ({reason}).", "Download it again.") from None
     heights, blank = [], []
     try:
         for number in range(len(document)):

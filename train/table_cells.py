@@ -17,12 +17,12 @@ _WORD_GAP = 0.38
 """Words further apart than this share of the letter height are two cells of a header."""
 
 
-def read_cells(words: list[Word], rules: list[float], partial: list[Rule], upright: list[Rule],
+def read_cells(words: list[Word], rules: list[float], partial: list[Rule], upright: list[Rule], boxed: bool = False,
                ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]] | None:
     """Header and rows of the region, or None where it is no table (one column, or fewer than two lines).
 
     `rules` are the heights of its full-width rules, top to bottom, `partial` the short horizontal
-    rules under spanning headers, `upright` the vertical ones.
+    rules under spanning headers, `upright` the vertical ones; `boxed` says that its sides are drawn.
     """
     bands = [band for low, high in zip(rules, rules[1:], strict=False)
              if (band := text_lines([w for w in words if low <= (w.top + w.bottom) / 2 < high]))]
@@ -35,7 +35,7 @@ def read_cells(words: list[Word], rules: list[float], partial: list[Rule], uprig
     columns = find_columns([line for band in body for line in band], height, upright)
     if len(columns.borders) < 2:
         return None
-    rows = [row for band in _bands_of_rows(body, columns, height) for row in band]
+    rows = [row for band in _bands_of_rows(body, columns, height, boxed) for row in band]
     return _header(head, columns, height, partial), tuple(tuple(row) for row in rows)
 
 
@@ -52,9 +52,9 @@ def _row(line: Line, columns: Columns, height: float) -> list[str]:
     return [" ".join(cell) for cell in cells]
 
 
-def _bands_of_rows(body: list[list[Line]], columns: Columns, height: float) -> list[list[list[str]]]:
+def _bands_of_rows(body: list[list[Line]], columns: Columns, height: float, boxed: bool) -> list[list[list[str]]]:
     bands = [[_row(line, columns, height) for line in band] for band in body]
-    if len(bands) > 1 and all(_is_one_row(band) for band in bands):
+    if len(bands) > 1 and all(_is_one_row(band, boxed) for band in bands):
         return [[[join(list(cell)) for cell in zip(*band, strict=True)]] for band in bands]
     steps = [b[0].bottom - a[0].bottom for band in body for a, b in zip(band, band[1:], strict=False)]
     pitch = median(steps) if steps else height
@@ -79,10 +79,13 @@ def _gather(lines: list[Line], columns: Columns, pitch: float) -> list[Line]:
     return [line for line in whole if line]
 
 
-def _is_one_row(band: list[list[str]]) -> bool:
-    """Whether a ruled band is a single row whose longer cells wrap: two thirds of its filled cells have one line."""
-    filled = [sum(map(bool, cells)) for cells in zip(*band, strict=True)]
-    filled = [n for n in filled if n]
+def _is_one_row(band: list[list[str]], boxed: bool) -> bool:
+    """Whether a ruled band is a single row whose longer cells wrap: most of its cells have one line, or, in a
+    drawn grid, at least one cell has one and no column has figures in two."""
+    columns = [[cell for cell in cells if cell] for cells in zip(*band, strict=True)]
+    filled = [len(cells) for cells in columns if cells]
+    if boxed and 1 in filled and not any(sum(map(_is_figure, cells)) > 1 for cells in columns):
+        return True
     return len(band) == 1 or (len(filled) > 1 and filled.count(1) * 3 >= 2 * len(filled))
 
 
@@ -103,7 +106,7 @@ def _merge(lines: list[Line], rows: list[list[str]], pitch: float) -> list[list[
 
 
 def _is_figure(cell: str) -> bool:
-    return bool(re.fullmatch(r"[-–—−+~<>≈$]?[\d.,]+\s?[%KMBTx×]?", cell))
+    return bool(re.fullmatch(r"[-–—−+~<>≈$]?[\d.,]+\s?[%KMBTx×]?|[-–—]", cell))
 
 
 def _spread_label(rows: list[list[str]]) -> list[list[str]]:

@@ -54,7 +54,7 @@ def find_tables(page: Any) -> list[Table]:
     flat, upright = _rules(page)
     regions = [region for group in _groups(flat) for region in _regions(group, captions)]
     labels = _label(regions, captions)
-    found = []
+    found: list[Table] = []
     for region, label in zip(regions, labels, strict=True):
         box = (region[0].x0, region[0].top, region[0].x1, region[-1].top)
         if any(_inside(box, table.box) for table in found):
@@ -185,7 +185,9 @@ def _read(box: Box, region: list[Rule], words: list[Word], flat: list[Rule], upr
     partial = [r for r in flat if top < r.top < bottom and r.x0 >= x0 - 1 and r.x1 <= x1 + 1
                and r.x1 - r.x0 < 0.97 * (x1 - x0)]
     drawn = [r for r in upright if x0 + 2 < r.x0 < x1 - 2 and r.top > top - 2 and r.bottom < bottom + 2]
-    return read_cells(inner, [rule.top for rule in region], partial, drawn)
+    boxed = all(any(abs(r.x0 - side) < 3 and r.top > top - 2 and r.bottom < bottom + 2 for r in upright)
+                for side in (x0, x1))
+    return read_cells(inner, [rule.top for rule in region], partial, drawn, boxed)
 
 
 def _is_filled(header: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> bool:
