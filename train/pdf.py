@@ -115,7 +115,8 @@ def convert(item: str, options: argparse.Namespace, taken: dict[str, str]) -> st
     target = options.out / f"{source.slug}.md"
     write(target, compose(paper, source, facts))
     tables = f"{len(paper.tables)} table{'' if len(paper.tables) == 1 else 's'}"
-    tables += f" ({', '.join(paper.tables)})" if paper.tables else ""
+    if 0 < len(paper.tables) <= 15:
+        tables += f" ({', '.join(paper.tables)})"
     done = f"{source.path.name} -> {target}: {facts.pages} pages, {len(paper.markdown.split())} words, {tables}"
     return "; ".join([done, *paper.remarks, f"{time.monotonic() - began:.1f} s"])
 
