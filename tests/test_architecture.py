@@ -16,6 +16,10 @@ HOMES = {
     "sentence_transformers": {"space/retriever.py"},
     "unsloth": {"train/tune.py"},
     "trl": {"train/tune.py"},
+    "opendataloader_pdf": {"train/pdf_text.py"},
+    "pdfplumber": {"train/pdf.py"},
+    "pypdfium2": {"train/pdf_source.py"},
+    "landingai_ade": {"train/pdf_landing.py"},
 }
 
 
@@ -73,7 +77,8 @@ def test_nothing_heavy_is_imported_at_the_top(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["space.ask", "train.run", "train.index", "train.data", "train.publish", "eval.run", "eval.retrieval"]
+    "module",
+    ["space.ask", "train.run", "train.index", "train.data", "train.publish", "train.pdf", "eval.run", "eval.retrieval"],
 )
 def test_help_answers_at_once_and_shows_the_command(module):
     done = subprocess.run(
