@@ -16,7 +16,7 @@ import os
 import random
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ def rows(questions: Iterable[ArcQuestion]) -> list[Row]:
                 f"{prompts.LETTERS[q.answer]}. {q.options[q.answer]}") for q in questions]
 
 
-def identity(cut: dict[str, Sequence[ArcQuestion]]) -> dict[str, Any]:
+def identity(cut: Mapping[str, Sequence[ArcQuestion]]) -> dict[str, Any]:
     """Counts of the parts, and a hash of what was trained on and chosen by."""
     text = "\n".join(f"{part} {q!r}" for part in ("train", "dev") for q in cut[part])
     return {"sha256": hashlib.sha256(text.encode()).hexdigest(), **{part: len(cut[part]) for part in cut}}

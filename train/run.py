@@ -111,6 +111,8 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     print(f"adapter -> {adapter}")
+    if recipe.metric == "accuracy":
+        print("This recipe is judged by accuracy: measure it with `python -m eval.arc --split test`.")
     return 0
 
 

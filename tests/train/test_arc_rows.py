@@ -15,7 +15,7 @@ from train.arc_rows import ArcQuestion
 from train.config import Recipe
 from train.run import gather
 
-WORDS = "rock river moon leaf iron wind seed ocean".split()
+WORDS = ["rock", "river", "moon", "leaf", "iron", "wind", "seed", "ocean"]
 
 
 def row(number, question="", key="B", labels=("A", "B", "C", "D")):
@@ -138,7 +138,8 @@ def hub(tmp_path, monkeypatch):
         monkeypatch.delenv(variable, raising=False)
     with HubStandIn() as hub:
         monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
+        place = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", place)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr(_http, "time", SimpleNamespace(sleep=lambda seconds: None))
         yield hub
@@ -161,7 +162,8 @@ def test_without_a_folder_the_hubs_files_are_read(hub):
     hub.add_repo(arc_rows.REPO, files, kind="dataset")
     questions = arc_rows.load("train")
     assert Counter(q.subset for q in questions) == {"Easy": 10, "Challenge": 10}
-    assert questions[0] == ArcQuestion("q0", "Easy", "Which rock is number 0?", ("rock 0", "river 0", "moon 0", "leaf 0"), 1)
+    options = ("rock 0", "river 0", "moon 0", "leaf 0")
+    assert questions[0] == ArcQuestion("q0", "Easy", "Which rock is number 0?", options, 1)
     with pytest.raises(UserError, match="ARC's test part could not be fetched.*ARC_DIR"):
         arc_rows.load("test")
 

@@ -65,6 +65,7 @@ def test_the_command_refuses_before_anything_is_fetched(monkeypatch, capsys):
 
 
 @pytest.mark.model
+@pytest.mark.heavy
 def test_several_processes_give_the_same_tokens(base_gguf):
     from space import prompts
     from train.base import load_tokenizer
