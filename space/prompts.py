@@ -19,6 +19,8 @@ SYSTEM = (
 END = "<|im_end|>"
 TEMPLATE_MARK = "<|im_start|>"
 """A model whose chat template lacks this mark is not a ChatML model and is refused."""
+LETTERS = "ABCDEFGH"
+"""Names of the options of a multiple-choice question, in their order."""
 
 Tokenize = Callable[[str, bool], list[int]]
 """(text, special tokens on) -> token ids."""
@@ -38,6 +40,12 @@ def user_text(question: str, passages: Sequence[Passage] = ()) -> str:
         return question
     blocks = [f"[{n}] {p.title}: {p.heading}\n{p.text}" for n, p in enumerate(passages, 1)]
     return "Passages:\n" + "\n\n".join(blocks) + f"\n\nQuestion: {question}"
+
+
+def with_options(question: str, options: Sequence[str]) -> str:
+    """A multiple-choice question with its options lettered, as one text for the user's turn."""
+    lines = [f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False)]
+    return "\n".join([question, *lines, "Answer with the letter and the text of the right option."])
 
 
 def build(question: str, passages: Sequence[Passage] = ()) -> tuple[Piece, ...]:

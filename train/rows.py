@@ -18,8 +18,6 @@ from space.schema import Example, Passage
 from train.config import Recipe
 
 MISSING = f"{ABSTENTION} this: the passages at hand do not answer the question."
-MISSING_SHARE = 0.02
-"""Share of rows with passages from which the evidence is taken away; more makes the model abstain too often."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def _rag_row(example: Example, recipe: Recipe, retriever: Searcher, rng: random.
     found = list(retriever.search(example.question, recipe.rag_passages + 3))
     gold = {id_ for ids in questions.evidence_passages(example, found) for id_ in ids}
     answer = example.reference
-    if gold and rng.random() < MISSING_SHARE:
+    if gold and rng.random() < recipe.missing_share:
         found, answer = [p for p in found if p.id not in gold], MISSING
         gold = set()
     chosen = found[:recipe.rag_passages]

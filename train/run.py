@@ -2,8 +2,9 @@
 
     python -m train.run train/recipes/smollm2-135m.toml [--max-steps N] [--out DIR]
 
-Validates the recipe and the data, dequantises the base GGUF, tunes it, writes the adapter as GGUF
-to assets/adapters/<name>/ with its model card, and the log of the run to assets/runs/<name>/.
+Validates the recipe, the machine and the data, dequantises the base GGUF (or fetches the recipe's
+`weights`), tunes it, writes the adapter as GGUF to assets/adapters/<name>/ with its model card, and the
+log of the run to assets/runs/<name>/.
 """
 
 from __future__ import annotations
@@ -12,35 +13,32 @@ import argparse
 import hashlib
 import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from space import models, questions, retriever
 from space.errors import UserError
+from space.retriever import Searcher
 from space.settings import ASSETS, ROOT
-from train import rows
+from train import arc_rows, rows
 from train.config import Recipe, load_recipe
 
 
 def run(recipe: Recipe, adapters: Path, runs: Path) -> Path:
     """Do the run; returns the adapter's GGUF file."""
-    from train import base, export, tune
+    from train import base, device, export, tune
 
+    device.check(recipe)
     profile = models.PROFILES[recipe.base]
     gguf = models.resolve(profile.base)
     models.check_base(profile, gguf)
-    examples = questions.load_examples()
-    train, dev = ([e for e in examples if e.split == part] for part in ("train", "dev"))
-    if not train or not dev:
-        raise UserError("There are no training or dev questions.", "Run `python -m train.data split`.")
     finder = retriever.Retriever(ASSETS / "index", profile.embedder) if recipe.rag_rows else None
+    material = gather(recipe, finder)
     work = ROOT / "work" / recipe.name
-    folder = base.dequantize(gguf, ROOT / "work" / f"{gguf.stem}-float32")
-    train_rows = rows.training_rows(train, recipe, finder)
-    dev_rows = rows.dev_rows(dev, recipe, finder)
+    folder = (models.resolve(recipe.weights) if recipe.weights
+              else base.dequantize(gguf, ROOT / "work" / f"{gguf.stem}-float32"))
     out = runs / recipe.name
     out.mkdir(parents=True, exist_ok=True)
-    data = data_identity(len(train_rows), len(dev_rows))
     log = out / "log.jsonl"
     log.write_text("")
 
@@ -48,17 +46,18 @@ def run(recipe: Recipe, adapters: Path, runs: Path) -> Path:
         with log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
-    outcome = tune.tune(recipe, folder, train_rows, dev_rows, work, report)
+    outcome = tune.tune(recipe, folder, material.train, material.dev, work, report)
     target = adapters / recipe.name
     target.mkdir(parents=True, exist_ok=True)
     adapter = export.write_adapter(gguf, outcome.adapter, target / "adapter.gguf")
     card = {
         "schema": 1, "name": recipe.name, "base": profile.label, "base_file": gguf.name,
         "base_sha256": models.sha256_of(gguf), "method": "LoRA on all linear layers (Unsloth, SFT, loss on answers)",
-        "recipe": asdict(recipe), "data": data,
+        "recipe": asdict(recipe), "data": material.identity,
         "steps": outcome.steps, "minutes": outcome.minutes, "best_epoch": outcome.best_epoch,
         "train_loss": outcome.train_loss, "dev_loss": outcome.eval_loss,
         "trainable_parameters": outcome.trainable_parameters, "dtype": outcome.dtype,
+        "load_in_4bit": outcome.load_in_4bit,
         "hardware": tune.hardware(), "packages": tune.packages(),
         "adapter_sha256": models.sha256_of(adapter), "adapter_mb": round(adapter.stat().st_size / 1e6, 1),
     }
@@ -67,10 +66,33 @@ def run(recipe: Recipe, adapters: Path, runs: Path) -> Path:
     return adapter
 
 
-def data_identity(train_rows: int, dev_rows: int) -> dict[str, object]:
-    """Hashes and counts of what a run was trained on."""
-    digest = hashlib.sha256(questions.QUESTIONS.read_bytes()).hexdigest()
-    return {"questions_sha256": digest, "train_rows": train_rows, "dev_rows": dev_rows}
+@dataclass(frozen=True)
+class Material:
+    """The rows of a run, and the hashes and counts that name them."""
+
+    train: list[rows.Row]
+    dev: list[rows.Row]
+    identity: dict[str, object]
+
+
+def gather(recipe: Recipe, finder: Searcher | None) -> Material:
+    """The rows that the recipe's `data` names. Our own questions keep their split by sections."""
+    train, dev = [], []
+    identity: dict[str, object] = {"questions_sha256": ""}
+    if recipe.uses_papers:
+        examples = questions.load_examples()
+        own, chosen_by = ([e for e in examples if e.split == part] for part in ("train", "dev"))
+        if not own or not chosen_by:
+            raise UserError("There are no training or dev questions.", "Run `python -m train.data split`.")
+        train += rows.training_rows(own, recipe, finder)
+        dev += rows.dev_rows(chosen_by, recipe, finder)
+        identity["questions_sha256"] = hashlib.sha256(questions.QUESTIONS.read_bytes()).hexdigest()
+    if recipe.uses_arc:
+        cut = arc_rows.training_cut(recipe.seed, recipe.arc_rows)
+        train += arc_rows.rows(cut["train"])
+        dev += arc_rows.rows(cut["dev"])
+        identity["arc"] = arc_rows.identity(cut)
+    return Material(train, dev, identity | {"train_rows": len(train), "dev_rows": len(dev)})
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -89,6 +111,8 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     print(f"adapter -> {adapter}")
+    if recipe.metric == "accuracy":
+        print("This recipe is judged by accuracy: measure it with `python -m eval.arc --split test`.")
     return 0
 
 
