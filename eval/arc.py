@@ -102,10 +102,10 @@ def measure(questions: Sequence[ArcQuestion], variants: Sequence[Variant],
         for variant in variants:
             lane, identity = lanes[variant.key]
             prompt, lead = ask(question, variant)
-            row = {"id": question.id, "set": question.set, "variant": variant.key,
-                   "hash": _hash(question, prompts.text(prompt) + lead),
-                   "model": {"file": identity.file, "sha256": identity.sha256,
-                             "adapter": identity.adapter, "adapter_sha256": identity.adapter_sha256}}
+            row: dict = {"id": question.id, "set": question.set, "variant": variant.key,
+                         "hash": _hash(question, prompts.text(prompt) + lead),
+                         "model": {"file": identity.file, "sha256": identity.sha256,
+                                   "adapter": identity.adapter, "adapter_sha256": identity.adapter_sha256}}
             if found := kept.get(_key(row)):
                 yield found
                 continue
