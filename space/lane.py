@@ -172,7 +172,7 @@ class Lane:
             raise UserError(f"A question with its longest option fills {size} tokens, more than the "
                             f"{self.context_tokens} the model can hold.", "Set CONTEXT_TOKENS to a larger number.")
         self.read(prompt, lambda: False)
-        first = self._log_probabilities(len(prompt[-BATCH:]) - 1)  # owned: the next decode overwrites the logits
+        first = self._log_probabilities(-1)  # its own array: the next decode overwrites the logits
         sums = []
         for tokens in continuations:
             total = float(first[tokens[0]])
@@ -189,7 +189,7 @@ class Lane:
         return sums
 
     def _log_probabilities(self, row: int) -> Any:
-        """Log-softmax, in float64, of the logits behind token `row` of the last batch."""
+        """Log-softmax, in float64, of the logits behind token `row` of the last batch (-1: its last)."""
         import numpy as np
 
         logits = self._c.llama_get_logits_ith(self._context, row)

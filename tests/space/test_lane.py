@@ -46,6 +46,14 @@ def test_scores_equal_those_of_each_whole_text_read_from_scratch(lane, base_gguf
     assert 1 in lengths and 2 in lengths and max(lengths) > 5
 
 
+def test_prompts_and_options_longer_than_a_batch_score_the_same(lane, monkeypatch):
+    text = lane.weights.tokenize("The Sun gives light. Plants need it. " * 8, False)[:70]
+    prompt, options = text[:30], [text[30:], text[30:34]]
+    wanted = lane.score(prompt, options)
+    monkeypatch.setattr("space.lane.BATCH", 16)
+    assert lane.score(prompt, options) == pytest.approx(wanted, abs=1e-3)
+
+
 def test_the_order_of_the_options_changes_nothing(lane):
     prompt, options = next(cases(lane))
     scores = lane.score(prompt, options)
