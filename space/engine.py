@@ -156,7 +156,7 @@ class LocalEngine:
     def _work(self) -> None:
         for tuned in (False, True):
             try:
-                self._lane(tuned)
+                self.lane(tuned)
             except UserError as error:
                 log.warning("%s", error)
         while True:
@@ -175,8 +175,9 @@ class LocalEngine:
             finally:
                 self._running = None
 
-    def _lane(self, tuned: bool) -> tuple[Lane, ModelIdentity]:
-        """The lane of the tuned or the plain columns, loaded at first use."""
+    def lane(self, tuned: bool) -> tuple[Lane, ModelIdentity]:
+        """The lane of the tuned or the plain columns, loaded at first use. For the worker, or for a
+        caller that drives the lane itself and never streams: lanes bear one thread only."""
         if tuned in self._lanes:
             return self._lanes[tuned]
         profile = self._profile
@@ -205,7 +206,7 @@ class LocalEngine:
         """Make one answer and emit its events."""
         request = job.request
         key, sampling = request.variant.key, request.sampling
-        lane, identity = self._lane(request.variant.tuned)
+        lane, identity = self.lane(request.variant.tuned)
         prompt = prompts.encode(request.prompt, lane.weights.tokenize)
         if len(prompt) + sampling.max_tokens > lane.context_tokens:
             raise UserError(

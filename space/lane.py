@@ -60,6 +60,7 @@ class Weights:
             raise UserError(f"llama.cpp cannot load {path.name}.",
                             "The file may be damaged; download or export it again.")
         self.vocab = self._c.llama_model_get_vocab(self.model)
+        self.vocab_size: int = self._c.llama_vocab_n_tokens(self.vocab)
         template = self._c.llama_model_chat_template(self.model, None)
         if prompts.TEMPLATE_MARK.encode() not in (template or b""):
             raise UserError(f"{path.name} has no ChatML chat template.",
@@ -157,7 +158,53 @@ class Lane:
         """Append one token of the answer."""
         self._decode([token])
 
-    def _decode(self, tokens: Sequence[int]) -> None:
+    def score(self, prompt: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[float]:
+        """Log-probability of each continuation of the prompt (natural logarithm, summed over its
+        tokens in float64). The prompt is read once; what a continuation added to the memory is
+        dropped before the next. Afterwards the lane must `read` before it writes again.
+
+        Raises UserError where the prompt and its longest continuation do not fit the context.
+        """
+        if not prompt or not all(continuations):
+            raise ValueError("a prompt and its continuations need at least one token each")
+        size = len(prompt) + max(map(len, continuations), default=0)
+        if size > self.context_tokens:
+            raise UserError(f"A question with its longest option fills {size} tokens, more than the "
+                            f"{self.context_tokens} the model can hold.", "Set CONTEXT_TOKENS to a larger number.")
+        self.read(prompt, lambda: False)
+        first = self._log_probabilities(-1)  # its own array: the next decode overwrites the logits
+        sums = []
+        for tokens in continuations:
+            total = float(first[tokens[0]])
+            # The last token need not be read, but one token alone runs through other kernels than a
+            # batch, with sums that differ by up to 0.1: at least two are read where there are two.
+            read = tokens[:max(len(tokens) - 1, 2)] if len(tokens) > 1 else ()
+            for start in range(0, len(read), BATCH):
+                part = read[start:start + BATCH]
+                self._decode(part, every=True)
+                total += sum(float(self._log_probabilities(row)[after])
+                             for row, after in enumerate(tokens[start + 1:start + 1 + len(part)]))
+            sums.append(total)
+            self._forget_after(len(prompt))
+        return sums
+
+    def _log_probabilities(self, row: int) -> Any:
+        """Log-softmax, in float64, of the logits behind token `row` of the last batch (-1: its last)."""
+        import numpy as np
+
+        logits = self._c.llama_get_logits_ith(self._context, row)
+        values = np.ctypeslib.as_array(logits, (self.weights.vocab_size,)).astype(np.float64)
+        values -= values.max()
+        return values - np.log(np.exp(values).sum())
+
+    def _forget_after(self, position: int) -> None:
+        """Drop from the memory what was read behind the first `position` tokens."""
+        if not self._c.llama_memory_seq_rm(self._memory, 0, position, -1):
+            raise RuntimeError("this model's memory cannot be cut back to a position")
+        self._position = position
+
+    def _decode(self, tokens: Sequence[int], every: bool = False) -> None:
+        """Read tokens behind the others; logits of the last one, or of `every` one."""
         c = self._c
         count = len(tokens)
         batch = c.llama_batch_init(count, 0, 1)
@@ -168,7 +215,7 @@ class Lane:
                 batch.pos[i] = self._position + i
                 batch.n_seq_id[i] = 1
                 batch.seq_id[i][0] = 0
-                batch.logits[i] = i == count - 1
+                batch.logits[i] = every or i == count - 1
             status = c.llama_decode(self._context, batch)
         finally:
             c.llama_batch_free(batch)

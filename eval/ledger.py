@@ -1,0 +1,26 @@
+"""An append-only JSONL file that a run writes row by row and resumes from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+
+def read(path: Path) -> list[dict]:
+    """The rows of the file, none where it does not exist yet; its folder is made. A line that a
+    crash left unfinished is cut off the file, so that the next `append` begins a new one."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return []
+    data = path.read_bytes()
+    whole = data[:data.rfind(b"\n") + 1]
+    if whole != data:
+        with path.open("r+b") as file:
+            file.truncate(len(whole))
+    return [json.loads(line) for line in whole.decode().splitlines()]
+
+
+def append(path: Path, row: dict) -> None:
+    """Write one row behind the others."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
