@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -34,6 +35,7 @@ _kept: list[Any] = []
 @cache
 def _library() -> Any:
     """llama.cpp, started once, with its own log lines sent to ours."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other on a busy machine
     import llama_cpp.llama_cpp as library
 
     @library.llama_log_callback

@@ -78,7 +78,17 @@ def test_nothing_heavy_is_imported_at_the_top(path):
 
 @pytest.mark.parametrize(
     "module",
-    ["space.ask", "train.run", "train.index", "train.data", "train.publish", "train.pdf", "eval.run", "eval.retrieval"],
+    [
+        "space.ask",
+        "train.run",
+        "train.index",
+        "train.data",
+        "train.publish",
+        "train.pdf",
+        "eval.run",
+        "eval.retrieval",
+        "eval.arc",
+    ],
 )
 def test_help_answers_at_once_and_shows_the_command(module):
     done = subprocess.run(
