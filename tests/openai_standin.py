@@ -121,12 +121,12 @@ def _fill(title: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _names(text: str) -> list[str]:
-    return list(dict.fromkeys(re.findall(r"\b[A-Z0-9][\w-]*[A-Z][\w-]*\b", text)))
+    return list(dict.fromkeys(re.findall(r"\b[A-Z][\w-]*[A-Z0-9][\w-]*\b", text)))
 
 
 def _question(given: dict[str, Any]) -> dict[str, str]:
-    """Answer with a sentence of each context; ask with its lower-case words alone, so that numbers and
-    names are left for the key facts."""
+    """Answer with a sentence of each context; ask with its words without digits, so that the numbers
+    are left for the key facts."""
     contexts = given["context"] if isinstance(given["context"], list) else [given["context"]]
     seed = int(hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest(), 16)
     picked = []
@@ -134,8 +134,8 @@ def _question(given: dict[str, Any]) -> dict[str, str]:
         body = re.sub(r"^(<\d-hop>\n\n)?[^\n]*\n\n", "", context)
         long = [s for s in re.split(r"(?<=\.)\s+", body) if len(s.split()) > 6 and "|" not in s] or [body]
         picked.append(long[seed % len(long)])
-    words = [w for s in picked for w in re.findall(r"(?<![\w-])[a-z]{4,}(?![\w-])", s)]
+    words = [w for s in picked for w in re.findall(r"(?<![\w-])[A-Za-z]{4,}(?![\w-])", s)]
     answer = " ".join(picked)
     if len(answer.split()) < 15:
         answer += " That is all that the passage has to say on this matter, in so many words."
-    return {"query": f"How about {' '.join(words[:12])}?", "answer": answer}
+    return {"query": f"How about {' '.join(words[:16])}?", "answer": answer}

@@ -20,10 +20,12 @@ _NUMBER = re.compile(
     r"(?![\w]|[.,/-]\w)(?: ([A-Za-z]\w+))?")
 _WORD = re.compile(r"[A-Za-z0-9][\w.@%/+-]*\w|\w")
 _STOP = frozenset(
-    "a an and are as at be by for from has have in into is it its of on one or that the their them then there "
-    "these they this to was were which while with what when where who why how does did do can could than also "
-    "each only not no both between over under per via such so but if all any more most other same used uses "
-    "using about across after before during".split())
+    {"a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "have", "in", "into", "is", "it", "its",
+     "of", "on", "one", "or", "that", "the", "their", "them", "then", "there", "these", "they", "this", "to", "was",
+     "were", "which", "while", "with", "what", "when", "where", "who", "why", "how", "does", "did", "do", "can",
+     "could", "than", "also", "each", "only", "not", "no", "both", "between", "over", "under", "per", "via", "such",
+     "so", "but", "if", "all", "any", "more", "most", "other", "same", "used", "uses", "using", "about", "across",
+     "after", "before", "during"})
 
 
 def sentences(text: str) -> list[str]:

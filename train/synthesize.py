@@ -5,7 +5,7 @@
 `openai` asks any OpenAI-compatible endpoint through RAGAS' TestsetGenerator: OPENAI_API_KEY,
 OPENAI_BASE_URL and JUDGE_MODEL (or OPENAI_MODEL) in the environment name it, gpt-4o-mini is the default.
 The cost is estimated and asked about first. `local` lets the embedded SmolLM2 write and costs nothing;
-few of its questions pass.
+few of its questions pass, and of those that do a person should strike out more.
 
 Everything written is appended to FILE.raw.jsonl in small units; the same command goes on where the last
 one stopped, even after a kill -9, and tries again what failed. The rows that pass the filters go to
@@ -166,7 +166,6 @@ def _writer(options: argparse.Namespace, documents: Sequence[Document], endpoint
         from train.local_questions import LocalWriter
 
         return LocalWriter(bodies)
-    print("Loading ragas.", flush=True)
     from train.chat_client import ChatClient
     from train.testset import TestsetWriter
 

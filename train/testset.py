@@ -1,8 +1,8 @@
 """Questions written by an OpenAI-compatible model through RAGAS' TestsetGenerator.
 
 One unit is one small knowledge graph: summaries, themes and entities of its passages, edges between
-passages that share them, then single-hop and multi-hop questions. Importing this module imports
-ragas, which takes seconds; nothing else of the product does.
+passages that share them, then single-hop and multi-hop questions. ragas takes seconds to import and is
+imported when the first unit is written.
 
 Three things differ from ragas' defaults, each for a reason. Its chunk tokeniser is downloaded at first
 use; ours comes with the embedder. Its entity edges are fuzzy (Jaro-Winkler .9) and would tie
@@ -12,8 +12,8 @@ answers arrive; ours are seeded by what is chosen from, so that a unit done agai
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import copy
 import io
 import itertools
 import logging
@@ -21,37 +21,16 @@ import os
 import random
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-os.environ["RAGAS_DO_NOT_TRACK"] = "true"  # ragas reads it once, when it is imported
+from space.schema import Passage
+from train.chat_client import ChatClient
+from train.evidence import make_row
+from train.ragas_parts import Embedder, Model, ReversibleTokenizer
+from train.units import Unit, UnitFailed, Usage, Written
 
-from ragas.embeddings.base import BaseRagasEmbedding  # noqa: E402
-from ragas.llms import InstructorBaseRagasLLM  # noqa: E402
-from ragas.run_config import RunConfig  # noqa: E402
-from ragas.testset import TestsetGenerator  # noqa: E402
-from ragas.testset.graph import KnowledgeGraph, Node, NodeType, Relationship  # noqa: E402
-from ragas.testset.persona import Persona  # noqa: E402
-from ragas.testset.synthesizers.multi_hop import (  # noqa: E402
-    MultiHopAbstractQuerySynthesizer,
-    MultiHopSpecificQuerySynthesizer,
-)
-from ragas.testset.synthesizers.prompts import ThemesPersonasMatchingPrompt  # noqa: E402
-from ragas.testset.synthesizers.single_hop.specific import SingleHopSpecificQuerySynthesizer  # noqa: E402
-from ragas.testset.transforms import apply_transforms  # noqa: E402
-from ragas.testset.transforms.base import RelationshipBuilder  # noqa: E402
-from ragas.testset.transforms.extractors import EmbeddingExtractor, SummaryExtractor  # noqa: E402
-from ragas.testset.transforms.extractors.llm_based import NERExtractor, ThemesExtractor  # noqa: E402
-from ragas.testset.transforms.relationship_builders import CosineSimilarityBuilder  # noqa: E402
-from ragas.tokenizers import BaseTokenizer  # noqa: E402
-
-from space import models, retriever  # noqa: E402
-from space.schema import Passage  # noqa: E402
-from train.chat_client import ChatClient  # noqa: E402
-from train.evidence import make_row  # noqa: E402
-from train.units import Unit, UnitFailed, Usage, Written  # noqa: E402
-
-logging.getLogger("ragas").setLevel(logging.CRITICAL)  # every failure is reported by the caller
+os.environ["RAGAS_DO_NOT_TRACK"] = "true"  # ragas reads it once, when it is first imported
 
 PERSONAS = {
     "Student": "Is new to large language models and wants to understand terms, methods and results.",
@@ -70,90 +49,22 @@ SIMILAR = 0.7
 """Cosine of two summaries from which ragas takes them for neighbours."""
 
 
-class _Model(InstructorBaseRagasLLM):
-    """ragas' view of the chat client. Blocking calls in threads: ragas opens a new event loop for each
-    step, which pooled asynchronous connections do not survive."""
-
-    is_async = True
-
-    def __init__(self, client: ChatClient) -> None:
-        self._client = client
-
-    def generate(self, prompt: str, response_model: Any) -> Any:
-        return self._client.ask(prompt, response_model)
-
-    async def agenerate(self, prompt: str, response_model: Any) -> Any:
-        return await asyncio.to_thread(self._client.ask, prompt, response_model)
+def shared_entities(entities: Sequence[Sequence[str]]) -> list[tuple[int, int, list[str]]]:
+    """Pairs of passages that name the same thing, with what they share, save what most of them name."""
+    names = [{e.lower(): e for e in reversed(own)} for own in entities]
+    common = {name for own in names for name in own
+              if len(names) > 3 and sum(name in other for other in names) > len(names) / 2}
+    pairs = ((i, j, sorted(names[i][name] for name in names[i].keys() & names[j].keys() - common))
+             for i, j in itertools.combinations(range(len(names)), 2))
+    return [pair for pair in pairs if pair[2]]
 
 
-class _Embedder(BaseRagasEmbedding):
-    """The product's own embedder, on this machine."""
-
-    is_async = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._model = retriever.load_embedder(models.EMBEDDER)
-
-    def embed_text(self, text: str, **kwargs: Any) -> list[float]:
-        return retriever.embed(self._model, [text])[0].tolist()
-
-    async def aembed_text(self, text: str, **kwargs: Any) -> list[float]:
-        return self.embed_text(text)
-
-
-class ReversibleTokenizer(BaseTokenizer):
-    """The embedder's word pieces, cut where it cuts but kept as written: ragas decodes what it encoded
-    and shows it to the model, and the embedder's own decoding is lower case."""
-
-    def __init__(self) -> None:
-        from tokenizers import Tokenizer
-
-        self._cutter = Tokenizer.from_file(str(models.resolve(models.EMBEDDER) / "tokenizer.json"))
-        self._cutter.no_truncation()
-        self._cutter.no_padding()
-        self._pieces: list[str] = []
-        self._ids: dict[str, int] = {}
-
-    def encode(self, text: str) -> list[int]:
-        starts = [start for start, end in self._cutter.encode(text, add_special_tokens=False).offsets if end > start]
-        edges = [0, *sorted(set(starts) - {0}), len(text)]
-        return [self._id(text[a:b]) for a, b in itertools.pairwise(edges) if b > a]
-
-    def decode(self, tokens: list[int]) -> str:
-        return "".join(self._pieces[token] for token in tokens)
-
-    def _id(self, piece: str) -> int:
-        if piece not in self._ids:
-            self._ids[piece] = len(self._pieces)
-            self._pieces.append(piece)
-        return self._ids[piece]
-
-
-@dataclass
-class _SharedEntities(RelationshipBuilder):
-    """An edge between passages that name the same thing, save what most of them name."""
-
-    async def transform(self, kg: KnowledgeGraph) -> list[Relationship]:
-        names = [{e.lower(): e for e in reversed(node.get_property("entities") or [])} for node in kg.nodes]
-        common = {name for own in names for name in own
-                  if len(kg.nodes) > 3 and sum(name in other for other in names) > len(kg.nodes) / 2}
-        edges = []
-        for (i, first), (j, second) in itertools.combinations(enumerate(names), 2):
-            if shared := sorted(first[name] for name in first.keys() & second.keys() - common):
-                edges.append(Relationship(source=kg.nodes[i], target=kg.nodes[j], type="entities_overlap",
-                                          properties={"overlapped_items": shared}))
-        return edges
-
-
-class _Matching(ThemesPersonasMatchingPrompt):
+def known_personas(output: Any, input: Any) -> Any:
     """ragas stops at a persona that the model invented; here it is left out, and where none is left
     every persona has every theme."""
-
-    def process_output(self, output: Any, input: Any) -> Any:
-        known = {p.name: output.mapping[p.name] for p in input.personas if output.mapping.get(p.name)}
-        output.mapping = known or {p.name: list(input.themes) for p in input.personas}
-        return output
+    known = {p.name: output.mapping[p.name] for p in input.personas if output.mapping.get(p.name)}
+    output.mapping = known or {p.name: list(input.themes) for p in input.personas}
+    return output
 
 
 class _Seeded:
@@ -175,29 +86,44 @@ class _Seeded:
         return super().sample_diverse_combinations(data, num_samples)  # type: ignore[misc]
 
 
-class _SingleHop(_Seeded, SingleHopSpecificQuerySynthesizer):
+class _SingleHop(_Seeded):
     def _extract_themes_from_items(self, items: Any) -> list[str]:
-        return sorted(super()._extract_themes_from_items(items))
+        return sorted(super()._extract_themes_from_items(items))  # type: ignore[misc]
 
 
-class _MultiHopSpecific(_Seeded, MultiHopSpecificQuerySynthesizer):
+class _MultiHopSpecific(_Seeded):
     hops = 2
 
     def _extract_themes_from_overlaps(self, overlapped_items: Any) -> list[str]:
-        return sorted(super()._extract_themes_from_overlaps(overlapped_items))
+        return sorted(super()._extract_themes_from_overlaps(overlapped_items))  # type: ignore[misc]
 
-    def get_node_clusters(self, knowledge_graph: KnowledgeGraph) -> list[tuple]:
-        return sorted(super().get_node_clusters(knowledge_graph), key=lambda t: (t[0].id.hex, t[-1].id.hex))
+    def get_node_clusters(self, graph: Any) -> list[tuple]:
+        found = super().get_node_clusters(graph)  # type: ignore[misc]
+        return sorted(found, key=lambda t: (t[0].id.hex, t[-1].id.hex))
 
 
-class _MultiHopAbstract(_Seeded, MultiHopAbstractQuerySynthesizer):
+class _MultiHopAbstract(_Seeded):
     hops = 2
 
-    def get_node_clusters(self, knowledge_graph: KnowledgeGraph, n: int = 1) -> list:
-        if not any(r.get_property(self.relation_property) for r in knowledge_graph.relationships):
+    def get_node_clusters(self, graph: Any, n: int = 1) -> list:
+        if not any(r.get_property(self.relation_property) for r in graph.relationships):  # type: ignore[attr-defined]
             return []
-        found = super().get_node_clusters(knowledge_graph, n)
+        found = super().get_node_clusters(graph, n)  # type: ignore[misc]
         return sorted((sorted(c, key=lambda node: node.id.hex) for c in found), key=lambda c: [x.id.hex for x in c])
+
+
+@cache
+def _synthesizer_kinds() -> tuple[type, type, type]:
+    """ragas' single-hop, multi-hop specific and multi-hop abstract synthesizers, made repeatable."""
+    from ragas.llms import InstructorBaseRagasLLM
+    from ragas.testset.synthesizers import multi_hop
+    from ragas.testset.synthesizers.single_hop import specific as single_hop
+
+    logging.getLogger("ragas").setLevel(logging.CRITICAL)  # every failure is reported by the caller
+    InstructorBaseRagasLLM.register(Model)
+    return (type("SingleHop", (_SingleHop, single_hop.SingleHopSpecificQuerySynthesizer), {}),
+            type("MultiHopSpecific", (_MultiHopSpecific, multi_hop.MultiHopSpecificQuerySynthesizer), {}),
+            type("MultiHopAbstract", (_MultiHopAbstract, multi_hop.MultiHopAbstractQuerySynthesizer), {}))
 
 
 class TestsetWriter:
@@ -208,10 +134,10 @@ class TestsetWriter:
     def __init__(self, client: ChatClient, bodies: Mapping[str, str], workers: int = 4) -> None:
         self._client = client
         self._bodies = bodies
-        self._model = _Model(client)
-        self._embedder = _Embedder()
+        self._model = Model(client)
+        self._embedder = Embedder()
         self._tokenizer = ReversibleTokenizer()
-        self._run = RunConfig(max_workers=workers)
+        self._workers = workers
 
     @property
     def usage(self) -> Usage:
@@ -219,46 +145,62 @@ class TestsetWriter:
 
     def write(self, unit: Unit) -> list[Written]:
         """At most `unit.questions` rows. Raises UnitFailed or UserError; ragas raises whatever it likes."""
-        nodes = [Node(id=uuid.uuid5(uuid.NAMESPACE_URL, p.id), type=NodeType.CHUNK,
-                      properties={"page_content": f"{p.title}: {p.heading}\n\n{p.text}"}) for p in unit.passages]
-        graph = KnowledgeGraph(nodes=nodes)
         with contextlib.redirect_stderr(io.StringIO()):  # eight progress bars, which cannot be switched off
-            rows = self._generate(graph, unit)
+            rows = self._generate(unit)
         if not rows:
             raise UnitFailed("ragas found nothing to ask about these passages")
         return [Written(make_row(unit.row_id(n), row["user_input"], row["reference"],
                                  _passages(unit, row["reference_contexts"]), self._bodies), row["synthesizer_name"])
                 for n, row in enumerate(rows)]
 
-    def _generate(self, graph: KnowledgeGraph, unit: Unit) -> list[dict[str, Any]]:
-        apply_transforms(graph, self._transforms(), run_config=self._run)
+    def _generate(self, unit: Unit) -> list[dict[str, Any]]:
+        from ragas.run_config import RunConfig
+        from ragas.testset import TestsetGenerator
+        from ragas.testset.persona import Persona
+
+        run = RunConfig(max_workers=self._workers)
+        kinds = _synthesizer_kinds()
+        graph = self._graph(unit, run)
         personas = [Persona(name=name, role_description=role) for name, role in PERSONAS.items()]
         random.seed(unit.key)
-        generator = TestsetGenerator(llm=self._model, embedding_model=self._embedder, knowledge_graph=graph,
-                                     persona_list=personas)  # type: ignore[arg-type]
-        testset = generator.generate(unit.questions, run_config=self._run,
-                                     query_distribution=self._synthesizers(graph, unit.questions))
+        generator: Any = TestsetGenerator(self._model, self._embedder, graph, personas)  # type: ignore[arg-type]
+        testset = generator.generate(unit.questions, run_config=run,
+                                     query_distribution=self._synthesizers(kinds, graph, unit.questions))
         return testset.to_list()[:unit.questions]
 
-    def _transforms(self) -> list[Any]:
-        shared = {"llm": self._model, "tokenizer": self._tokenizer}
-        return [SummaryExtractor(**shared), ThemesExtractor(**shared), NERExtractor(**shared),
-                EmbeddingExtractor(embedding_model=self._embedder, property_name="summary_embedding",
-                                   embed_property_name="summary"),
-                CosineSimilarityBuilder(property_name="summary_embedding", new_property_name="summary_similarity",
-                                        threshold=SIMILAR),
-                _SharedEntities()]
+    def _graph(self, unit: Unit, run: Any) -> Any:
+        """Passages with summary, themes and entities; edges where those are alike."""
+        from ragas.testset.graph import KnowledgeGraph, Node, NodeType, Relationship
+        from ragas.testset.transforms import apply_transforms, extractors
+        from ragas.testset.transforms.extractors.llm_based import ThemesExtractor
+        from ragas.testset.transforms.relationship_builders import CosineSimilarityBuilder
 
-    def _synthesizers(self, graph: KnowledgeGraph, count: int) -> list[tuple[Any, float]]:
+        nodes = [Node(id=uuid.uuid5(uuid.NAMESPACE_URL, p.id), type=NodeType.CHUNK,
+                      properties={"page_content": f"{p.title}: {p.heading}\n\n{p.text}"}) for p in unit.passages]
+        graph = KnowledgeGraph(nodes=nodes)
+        shared: Any = {"llm": self._model, "tokenizer": self._tokenizer}
+        embedder: Any = self._embedder
+        apply_transforms(graph, [
+            extractors.SummaryExtractor(**shared), ThemesExtractor(**shared), extractors.NERExtractor(**shared),
+            extractors.EmbeddingExtractor(embedding_model=embedder, property_name="summary_embedding",
+                                          embed_property_name="summary"),
+            CosineSimilarityBuilder(property_name="summary_embedding", new_property_name="summary_similarity",
+                                    threshold=SIMILAR)], run_config=run)
+        for i, j, names in shared_entities([node.get_property("entities") or [] for node in nodes]):
+            graph.relationships.append(Relationship(source=nodes[i], target=nodes[j], type="entities_overlap",
+                                                    properties={"overlapped_items": names}))
+        return graph
+
+    def _synthesizers(self, kinds: Sequence[Any], graph: Any, count: int) -> list[tuple[Any, float]]:
         """The kinds of question this graph has edges for, each with its share of `count`."""
-        single, specific, abstract = (kind(llm=self._model, llm_context=GUIDANCE)
-                                      for kind in (_SingleHop, _MultiHopSpecific, _MultiHopAbstract))
+        single, specific, abstract = (kind(llm=self._model, llm_context=GUIDANCE) for kind in kinds)
         specific.wanted = round(SHARES[1] * count) if specific.get_node_clusters(graph) else 0
         abstract.wanted = round(SHARES[2] * count) if abstract.get_node_clusters(graph) else 0
         single.wanted = count - specific.wanted - abstract.wanted
         chosen = [s for s in (single, specific, abstract) if s.wanted]
         for synthesizer in chosen:
-            synthesizer.theme_persona_matching_prompt = _Matching()
+            synthesizer.theme_persona_matching_prompt = copy.deepcopy(synthesizer.theme_persona_matching_prompt)
+            synthesizer.theme_persona_matching_prompt.process_output = known_personas
         return [(s, s.wanted / count) for s in chosen]
 
 

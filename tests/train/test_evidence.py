@@ -16,7 +16,8 @@ under load. It was built by Meridian Labs for training. Writes are slower.
 | Warm start | 8 seconds |
 """
 TEXT = ("Atlas reads 6.6 TiB/s from 180 storage nodes under load. It was built by Meridian Labs for training. "
-        "Writes are slower.\n\n| Test | Result |\n| --- | --- |\n| Cold start | 41 seconds |\n| Warm start | 8 seconds |")
+        "Writes are slower.\n\n"
+        "| Test | Result |\n| --- | --- |\n| Cold start | 41 seconds |\n| Warm start | 8 seconds |")
 PASSAGE = Passage("atlas#1", TEXT, "atlas", "Atlas", "Speed")
 
 

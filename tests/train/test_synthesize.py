@@ -18,26 +18,30 @@ from space.settings import ROOT
 from tests.openai_standin import RETRY_AFTER_S, StandIn
 from train import synthesize
 
-NAMES = ("Atlas", "Boreas", "Cygnus", "Draco", "Eridanus", "Fornax", "Gemini", "Hydra")
-VERBS = ("sorts", "copies", "encrypts", "compresses", "replicates", "indexes", "streams", "verifies")
-THINGS = ("invoices", "photographs", "genomes", "letters", "maps", "recordings", "ledgers", "sketches")
+SECTIONS = {
+    "Bakery": "The Atlas bakery in Porto2 sells {0} loaves of rye bread every morning before its ovens cool down. "
+              "A baker named Quill7 kneads the dough for {1} minutes and lets it rest beside the warm chimney. ",
+    "Harbour": "Ships of the Atlas fleet wait {0} hours outside the harbour of Porto2 until the tide is high enough. "
+               "The pilot boat Heron5 guides them past {1} green buoys that mark the sunken granite reef. ",
+    "Library": "The reading room of the Atlas library seats {0} visitors and closes early on rainy winter evenings. "
+               "Its catalogue, begun by Quill7, lists {1} handwritten atlases from three vanished monasteries. ",
+    "Orchestra": "The Atlas orchestra rehearses {0} symphonies a year under the conductor Heron5 and her two deputies. "
+                 "Its oldest cello was carved in a village of {1} people from a single fallen walnut tree. ",
+    "Glacier": "Surveyors found that the Atlas glacier lost {0} metres of ice since the station Kite9 was built there. "
+               "Meltwater from its tongue feeds {1} mountain lakes whose water stays cold through August. ",
+    "Railway": "The Atlas railway climbs {0} metres on a cogwheel track that engineers of Kite9 laid in one summer. "
+               "Passengers pay {1} crowns for a ticket and may carry one pair of skis without charge. ",
+}
 
 
-def write_corpus(folder: Path, documents: int = 2, sections: int = 4) -> Path:
-    """Documents of a made-up world: every sentence its own number, name and thing."""
+def write_corpus(folder: Path) -> None:
+    """Two documents of a made-up world, in which every sentence is about something else."""
     folder.mkdir()
-    for d in range(documents):
-        text = f"---\ntitle: The {NAMES[d]} system\n---\n# The {NAMES[d]} system\n"
-        for s in range(sections):
-            text += f"\n## {NAMES[d]} and {THINGS[(s + 3 * d) % 8]}\n\n"
-            for n in range(5):
-                k = 100 * d + 10 * s + n
-                text += (f"The {NAMES[d]} system {VERBS[(k + s) % 8]} {THINGS[(n + s + 3 * d) % 8]} with the Quill"
-                         f"{k} engine at {k + 11} frames per {('second', 'minute', 'hour')[k % 3]} whenever its "
-                         f"{('northern', 'cheapest', 'oldest', 'largest', 'nearest')[n]} cluster is idle. ")
-            text += "\n"
-        (folder / f"{NAMES[d].lower()}.md").write_text(text)
-    return folder
+    for d, name in enumerate(("city", "country")):
+        text = f"---\ntitle: The {name} of Atlas\n---\n# The {name} of Atlas\n"
+        for s, (heading, sentences) in enumerate(list(SECTIONS.items())[3 * d:3 * d + 3]):
+            text += f"\n## {heading}\n\n{sentences.format(31 + 7 * s, 52 + 5 * s)}\n"
+        (folder / f"{name}.md").write_text(text)
 
 
 @pytest.fixture
@@ -49,7 +53,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def arguments(world: Path, out: str = "out.jsonl", *more: str) -> list[str]:
-    return ["--corpus", str(world / "corpus"), "--out", str(world / out), "--size", "8", "--yes",
+    return ["--corpus", str(world / "corpus"), "--out", str(world / out), "--size", "12", "--yes",
             "--against", str(world / "none.jsonl"), *more]
 
 
@@ -104,7 +108,7 @@ def test_end_to_end_with_every_fault_the_endpoint_can_have(world: Path, monkeypa
     assert synthesize.main(arguments(world, "clean.jsonl")) == 0  # done: nothing is asked again
     assert len(clean.log) == calls and (world / "clean.jsonl").read_text() == wanted
 
-    faults = ["429", "500", "prose", "broken", "garbage", "hang", "429"]
+    faults = ["429", "500", "", "prose", "", "broken", "", "garbage", "", "hang", "", "429"]
     with StandIn(faults) as rough:
         use(rough, monkeypatch)
         assert synthesize.main(arguments(world, "rough.jsonl", "--timeout", "1", "--workers", "1")) == 0
@@ -138,16 +142,17 @@ def test_what_no_retry_can_mend_stops_the_run(world: Path, monkeypatch: pytest.M
 
 def test_an_endpoint_that_never_answers_ends_the_run_after_a_few_units(world: Path, monkeypatch: pytest.MonkeyPatch,
                                                                        capsys: pytest.CaptureFixture) -> None:
-    (world / "corpus" / "third.md").write_text((world / "corpus" / "atlas.md").read_text())
+    (world / "corpus" / "third.md").write_text((world / "corpus" / "city.md").read_text())
     with StandIn(always="hang") as server:
         use(server, monkeypatch)
-        assert synthesize.main(arguments(world, "out.jsonl", "--timeout", "0.3", "--retries", "0", "--size", "12")) == 2
+        assert synthesize.main(arguments(world, "out.jsonl", "--timeout", "0.3", "--retries", "0", "--size", "18")) == 2
     said = capsys.readouterr()
     assert "no answer within 0.3 s" in said.out and "goes on from here" in said.err
 
 
 def _child(world: Path, out: str, server: StandIn) -> subprocess.Popen:
-    environment = {**os.environ, "OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "x", "HF_HUB_OFFLINE": "1"}
+    environment = {**os.environ, "OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "x",
+                   "JUDGE_MODEL": "stand-in-model", "HF_HUB_OFFLINE": "1"}
     return subprocess.Popen([sys.executable, "-m", "train.synthesize", *arguments(world, out)], cwd=ROOT,
                             env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -158,11 +163,12 @@ def _lines(child: subprocess.Popen) -> Iterator[str]:
 
 
 @pytest.mark.heavy
-def test_after_a_kill_the_same_command_gives_the_file_of_an_undisturbed_run(world: Path) -> None:
+@pytest.mark.timeout(900)
+def test_after_a_kill_the_same_command_gives_the_file_of_an_undisturbed_run(
+        world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     with StandIn(pause_s=0.02) as server:
-        whole = _child(world, "whole.jsonl", server)
-        print("".join(_lines(whole)))
-        assert whole.wait() == 0
+        use(server, monkeypatch)
+        assert synthesize.main(arguments(world, "whole.jsonl")) == 0
         calls = len(server.log)
         cut = _child(world, "cut.jsonl", server)
         for line in _lines(cut):
@@ -171,9 +177,8 @@ def test_after_a_kill_the_same_command_gives_the_file_of_an_undisturbed_run(worl
                 cut.send_signal(signal.SIGKILL)
         assert cut.wait() == -signal.SIGKILL
         asked = len(server.log)
-        again = _child(world, "cut.jsonl", server)
-        said = "".join(_lines(again))
-        assert again.wait() == 0 and "are done already" in said
-    assert len(server.log) - asked < calls  # the finished unit was not asked again
+        assert synthesize.main(arguments(world, "cut.jsonl")) == 0
+    assert "1 of 2 units are done already" in capsys.readouterr().out
+    assert 0 < len(server.log) - asked < calls  # the finished unit was not asked again
     for name in ("{}.jsonl", "{}.raw.jsonl"):
         assert (world / name.format("cut")).read_text() == (world / name.format("whole")).read_text()

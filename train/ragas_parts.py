@@ -1,0 +1,70 @@
+"""What ragas is given to work with: the chat client, the embedder and a tokeniser, each with the methods
+that ragas calls."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import Any
+
+from space import models, retriever
+from train.chat_client import ChatClient
+
+
+class Model:
+    """ragas' view of the chat client (its InstructorBaseRagasLLM). Blocking calls in threads: ragas opens
+    a new event loop for each step, which pooled asynchronous connections do not survive."""
+
+    is_async = True
+
+    def __init__(self, client: ChatClient) -> None:
+        self._client = client
+
+    def generate(self, prompt: str, response_model: Any) -> Any:
+        return self._client.ask(prompt, response_model)
+
+    async def agenerate(self, prompt: str, response_model: Any) -> Any:
+        return await asyncio.to_thread(self._client.ask, prompt, response_model)
+
+
+class Embedder:
+    """The product's own embedder, as ragas' BaseRagasEmbedding."""
+
+    is_async = True
+
+    def __init__(self) -> None:
+        self._model = retriever.load_embedder(models.EMBEDDER)
+
+    def embed_text(self, text: str, **kwargs: Any) -> list[float]:
+        return retriever.embed(self._model, [text])[0].tolist()
+
+    async def aembed_text(self, text: str, **kwargs: Any) -> list[float]:
+        return self.embed_text(text)
+
+
+class ReversibleTokenizer:
+    """The embedder's word pieces, as ragas' BaseTokenizer, cut where it cuts but kept as written: ragas
+    decodes what it encoded and shows it to the model, and the embedder's own decoding is lower case."""
+
+    def __init__(self) -> None:
+        from tokenizers import Tokenizer
+
+        self._cutter = Tokenizer.from_file(str(models.resolve(models.EMBEDDER) / "tokenizer.json"))
+        self._cutter.no_truncation()
+        self._cutter.no_padding()
+        self._pieces: list[str] = []
+        self._ids: dict[str, int] = {}
+
+    def encode(self, text: str) -> list[int]:
+        starts = [start for start, end in self._cutter.encode(text, add_special_tokens=False).offsets if end > start]
+        edges = [0, *sorted(set(starts) - {0}), len(text)]
+        return [self._id(text[a:b]) for a, b in itertools.pairwise(edges) if b > a]
+
+    def decode(self, tokens: list[int]) -> str:
+        return "".join(self._pieces[token] for token in tokens)
+
+    def _id(self, piece: str) -> int:
+        if piece not in self._ids:
+            self._ids[piece] = len(self._pieces)
+            self._pieces.append(piece)
+        return self._ids[piece]
