@@ -71,7 +71,7 @@ class ChatClient:
         """The answer as a `form`. Raises UnitFailed where none came, UserError where none can come
         (key refused, model unknown)."""
         first = {"role": "user", "content": prompt}
-        messages = [first]
+        messages: list[Any] = [first]
         problem = ""
         for _ in range(1 + ASK_AGAIN):
             text = self._complete(messages)
@@ -84,7 +84,7 @@ class ChatClient:
                                                     "Answer with the JSON object alone."}]
         raise UnitFailed(f"{1 + ASK_AGAIN} answers in a row were not the JSON asked for ({problem})")
 
-    def _complete(self, messages: list[dict[str, str]]) -> str:
+    def _complete(self, messages: list[Any]) -> str:
         """The text of one completion; empty where the response is no completion."""
         import openai
 
@@ -119,7 +119,7 @@ class ChatClient:
             output_tokens=used.completion_tokens if used else len(text) // 4))
         return text
 
-    def _send(self, messages: list[dict[str, str]]) -> Any:
+    def _send(self, messages: list[Any]) -> Any:
         """One request. Options that the endpoint does not know (a reasoning model takes no
         temperature, a small server no response format) are left out from then on."""
         import openai
@@ -129,7 +129,7 @@ class ChatClient:
                 options = dict(self._options)
             try:
                 return self._client.chat.completions.with_raw_response.create(
-                    model=self.endpoint.model, messages=messages, **options)  # type: ignore[call-overload]
+                    model=self.endpoint.model, messages=messages, **options)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 unknown = [name for name in options if name in str(error)]
                 if not unknown:
