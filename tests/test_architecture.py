@@ -84,6 +84,7 @@ def test_nothing_heavy_is_imported_at_the_top(path):
         "train.index",
         "train.data",
         "train.publish",
+        "train.synthesize",
         "train.pdf",
         "eval.run",
         "eval.retrieval",
