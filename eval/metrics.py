@@ -33,7 +33,7 @@ METRICS = (
 _ALWAYS = {"ends_itself", "answer_tokens", "first_token_s", "decode_tps"}
 _FUNCTION_WORDS = (
     "a an and are as at be been but by can could did do does for from had has have he her his how i if in into is it"
-    " its may more most no not of on one or she so such than that the their them then there these they this those to"
+    " its may more most of on one or she so such than that the their them then there these they this those to"
     " was we were what when where which while who why will with would you your")
 
 Embed = Callable[[Sequence[str]], Any]

@@ -102,7 +102,7 @@ def sentence(metric: Metric, means: Sequence[Mean], comparisons: Sequence[Compar
 def in_words(c: Comparison, metric: Metric) -> str:
     """One comparison in words, the better (or higher) variant first."""
     if c.ties == c.questions:
-        return f"{c.a} and {c.b} are equal on all {c.questions} questions"
+        return f"{c.b} and {c.a} are equal on all {c.questions} questions"
     if not c.shown or c.low is None or c.high is None:
         return f"between {c.b} and {c.a} no difference can be shown at this size"
     a_leads = (c.difference > 0) != (metric.better == "lower")

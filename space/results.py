@@ -165,7 +165,7 @@ def read_run(folder: Path) -> EvalRun:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"run.json of {folder.name} is unreadable.", _again(folder)) from error
     if not isinstance(schema, int) or schema > SCHEMA:
-        raise UserError(f"The run {folder.name} has format {schema}; this version reads up to {SCHEMA}.",
+        raise UserError(f"The run {folder.name} has format {schema!r}; this version reads up to {SCHEMA}.",
                         "Update this repository.")
     if stated != canonical_hash(row):
         raise UserError(f"run.json of {folder.name} was changed after the run.", _again(folder))
@@ -176,7 +176,7 @@ def read_run(folder: Path) -> EvalRun:
         schema = row["schema"]
     try:
         return replace(_run(row), name=folder.name)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"run.json of {folder.name} lacks something or has too much.", _again(folder)) from error
 
 
@@ -191,7 +191,7 @@ def read_samples(folder: Path, run: EvalRun) -> tuple[EvalRecord, ...]:
         raise UserError(f"samples.jsonl of {folder.name} was changed after the run.", _again(folder))
     try:
         return tuple(_record(parse_json(line)) for line in data.decode().split("\n") if line)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"samples.jsonl of {folder.name} is unreadable.", _again(folder)) from error
 
 
