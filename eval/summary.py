@@ -91,7 +91,16 @@ def compare_all(pairs: Sequence[tuple[str, str, Scores, Scores]], metric: Metric
 
 def sentence(metric: Metric, means: Sequence[Mean], comparisons: Sequence[Comparison]) -> str:
     """The metric's result in words."""
-    parts = [in_words(c, metric) for c in sorted(comparisons, key=lambda c: not c.shown)]
+    parts = [in_words(c, metric) for c in comparisons if c.shown]
+    open_pairs = [f"between {c.b} and {c.a}" for c in comparisons if not c.shown and c.ties < c.questions]
+    if open_pairs:
+        parts.append(f"{_listed(open_pairs)} no difference can be shown at this size")
+    if equal := [c for c in comparisons if c.ties == c.questions]:
+        pairs = "all variants" if len(equal) == len(comparisons) > 1 else \
+            _listed([f"{c.b} and {c.a}" for c in equal])
+        counts = {c.questions for c in equal}
+        on = f"all {counts.pop()} questions" if len(counts) == 1 else "every question"
+        parts.append(f"{pairs} are equal on {on}")
     parts += [f"{m.variant} is left out: only {m.scored} of {m.expected} of its answers could be scored"
               for m in means if m.withheld]
     if not parts:
@@ -100,11 +109,8 @@ def sentence(metric: Metric, means: Sequence[Mean], comparisons: Sequence[Compar
 
 
 def in_words(c: Comparison, metric: Metric) -> str:
-    """One comparison in words, the better (or higher) variant first."""
-    if c.ties == c.questions:
-        return f"{c.b} and {c.a} are equal on all {c.questions} questions"
-    if not c.shown or c.low is None or c.high is None:
-        return f"between {c.b} and {c.a} no difference can be shown at this size"
+    """A difference that is shown, in words, the better (or higher) variant first."""
+    assert c.low is not None and c.high is not None  # or it would not be shown
     a_leads = (c.difference > 0) != (metric.better == "lower")
     first, second, count = (c.a, c.b, c.wins) if a_leads else (c.b, c.a, c.losses)
     size, unit = abs(c.difference), f" {metric.unit}" if metric.unit else ""
@@ -118,6 +124,10 @@ def in_words(c: Comparison, metric: Metric) -> str:
 
 def _excludes_zero(c: Comparison) -> bool:
     return c.low is not None and c.high is not None and (c.low > 0 or c.high < 0)
+
+
+def _listed(items: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))
 
 
 def _rounded(value: float | None) -> float | None:

@@ -81,3 +81,13 @@ def test_metrics_that_apply_to_nothing_are_left_out():
     summary = summarise(rows, ["plain"], METRICS)
     assert list(summary.sentences) == ["key_facts"] and len(summary.means) == 1
     assert summary.sentences["key_facts"].endswith("there is only plain, nothing to compare.")
+
+
+def test_pairs_without_a_difference_are_named_in_one_breath():
+    rows = records(plain=[1, 0, 0, 0] * 10, tuned=[0, 1, 0, 0] * 10, plain_rag=[0, 0, 1, 0] * 10)
+    assert summarise(rows, ["plain", "tuned", "plain_rag"], [FACTS]).sentences["key_facts"] == (
+        "Key facts: between plain and tuned, between plain and plain_rag and between tuned and plain_rag "
+        "no difference can be shown at this size.")
+    summary = summarise(records(plain=NONE, tuned=NONE, plain_rag=NONE), ["plain", "tuned", "plain_rag"], [FACTS])
+    assert summary.sentences["key_facts"] == (
+        "Key facts: all variants are equal on all 40 questions.")
