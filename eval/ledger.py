@@ -12,12 +12,23 @@ def read(path: Path) -> list[dict]:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         return []
-    data = path.read_bytes()
-    whole = data[:data.rfind(b"\n") + 1]
-    if whole != data:
+    cut_unfinished(path)
+    return [json.loads(line) for line in whole_lines(path)]
+
+
+def cut_unfinished(path: Path) -> None:
+    """Cut a file, where it exists, behind its last whole line."""
+    data = path.read_bytes() if path.exists() else b""
+    whole = data.rfind(b"\n") + 1
+    if whole != len(data):
         with path.open("r+b") as file:
-            file.truncate(len(whole))
-    return [json.loads(line) for line in whole.decode().splitlines()]
+            file.truncate(whole)
+
+
+def whole_lines(path: Path) -> list[str]:
+    """The finished lines of a file. Lines end in \\n alone: a text may hold other separators."""
+    data = path.read_bytes() if path.exists() else b""
+    return [line.decode("utf-8", "replace") for line in data[:data.rfind(b"\n") + 1].split(b"\n")[:-1]]
 
 
 def append(path: Path, row: dict) -> None:

@@ -71,6 +71,12 @@ def _example(line: str, number: int, path: Path) -> Example:
     return example
 
 
+def topic(example: Example) -> str:
+    """The document a question belongs to: its id without the running number (`3fs-03`, and its
+    paraphrase `3fs-03-p`, belong to `3fs`)."""
+    return re.sub(r"-\d+(?:-p)?$", "", example.id)
+
+
 def evidence_passages(example: Example, passages: Sequence[Passage]) -> list[list[str]]:
     """For each quote of the example, the ids of the passages that hold it (or its beginning, where
     the cut falls inside the quote)."""

@@ -79,7 +79,7 @@ class Retriever:
         import faiss
 
         self.manifest = manifest
-        self.passages = _read_passages(folder / "passages.jsonl")
+        self.passages = read_passages(folder / "passages.jsonl")
         self._index = faiss.read_index(str(folder / "vectors.faiss"))
         if self._index.ntotal != len(self.passages):
             raise UserError("The search index and its passages differ in number.", REBUILD)
@@ -164,7 +164,8 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise UserError("The manifest of the search index is unreadable.", REBUILD) from error
 
 
-def _read_passages(path: Path) -> list[Passage]:
+def read_passages(path: Path) -> list[Passage]:
+    """The passages of an index, from its passages.jsonl."""
     return [Passage(**json.loads(line)) for line in path.read_text().splitlines()]
 
 

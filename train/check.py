@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from space import corpus, key_facts, models, retriever
-from space.questions import KINDS, PARTS, squeeze
+from space.questions import KINDS, PARTS, squeeze, topic
 from space.schema import Example
-from train.data import section_of, topic
+from train.data import section_of
 
 JACCARD = 0.6
 COSINE = 0.92

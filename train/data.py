@@ -19,7 +19,7 @@ from pathlib import Path
 
 from space import corpus, questions
 from space.errors import UserError
-from space.questions import load_examples, squeeze
+from space.questions import load_examples, squeeze, topic
 from space.schema import Example
 from space.settings import ASSETS, ROOT
 
@@ -79,11 +79,6 @@ def split(examples: Sequence[Example], sections: Sequence[corpus.Section]) -> li
             parts[example.id] = part
             filled.update((part, key) for key in _strata(example))
     return [replace(e, split=parts[e.id]) for e in examples]
-
-
-def topic(example: Example) -> str:
-    """The document a question belongs to: its id without the running number."""
-    return example.id.rsplit("-", 1)[0]
 
 
 def _strata(example: Example) -> tuple[str, ...]:

@@ -3,8 +3,9 @@ import json
 import pytest
 
 from space.errors import UserError
-from space.questions import clean_question, evidence_passages, load_examples
+from space.questions import clean_question, evidence_passages, load_examples, topic
 from space.schema import Evidence, Example, Passage
+from space.settings import ASSETS
 
 
 @pytest.mark.parametrize(
@@ -99,3 +100,15 @@ def test_evidence_is_found_in_passages_whole_or_by_its_beginning():
     assert ids("One fact here.") == [["d#1"]]
     assert ids("And more. The end.") == [["d#1"]]
     assert ids("Not there.") == [[]]
+
+
+@pytest.mark.parametrize("id_, document", [
+    ("3fs-03", "3fs"), ("3fs-03-p", "3fs"), ("deepseek-llm-67b-11", "deepseek-llm-67b"), ("v3-p-2-p", "v3-p"),
+])
+def test_topic_is_the_id_without_its_number(id_, document):
+    assert topic(Example(id_, "q", "r", (), (), "fact", "dev")) == document
+
+
+def test_every_shipped_question_belongs_to_a_document():
+    documents = {p.stem for p in (ASSETS / "corpus").glob("*.md")}
+    assert {topic(e) for e in load_examples()} == documents
