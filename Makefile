@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -q
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF
 export OMP_WAIT_POLICY ?= PASSIVE
-ROWS := --part dev
+ROWS := --part dev --limit 24 --name local
 
 .PHONY: setup setup-dev demo test check lint train eval index clean
 
@@ -41,7 +41,7 @@ train: setup-dev
 	$(BIN)/python -m train.run train/recipes/smollm2-135m.toml
 
 eval: setup-dev
-	$(BIN)/python -m eval.run $(ROWS) --out work/eval
+	$(BIN)/python -m eval.run $(ROWS)
 
 index: setup
 	$(BIN)/python -m train.index

@@ -91,11 +91,9 @@ def _maker(row: dict[str, Any]) -> tuple[str, str]:
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a file. Lines end in \\n alone: an answer may hold other line separators."""
-    data = path.read_bytes() if path.exists() else b""
-    for number, line in enumerate(data[:data.rfind(b"\n") + 1].split(b"\n")[:-1], 1):
+    for number, line in enumerate(ledger.whole_lines(path), 1):
         try:
-            row = parse_json(line.decode())
+            row = parse_json(line)
             _ = row["id"], row["variant"], row["question"], row["error"], row["done"], row["passages"]
         except (ValueError, KeyError, TypeError):
             raise UserError(f"Line {number} of {path.name} is damaged.", f"Remove that line from {path}.") from None
