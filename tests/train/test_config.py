@@ -82,7 +82,7 @@ def test_the_first_recipe_keeps_its_meaning_whatever_keys_are_added():
     assert (given["rag_rows"], given["missing_share"], given["load_in_4bit"]) == (1, 0.06, True)
     assert (given["data"], given["weights"], given["chat_template"], given["device"]) == ("papers", "", "", "any")
     assert given["precision"] == "auto"
-    assert given["group_by_length"] and given["keep_best"] and not given["packing"] and given["num_proc"] == 1
+    assert given["group_by_length"] and not given["keep_best"] and not given["packing"] and given["num_proc"] == 1
 
 
 def differences(first, second):
