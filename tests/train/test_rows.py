@@ -39,7 +39,7 @@ def test_with_the_evidence_it_answers_without_it_abstains():
         if r.prompt[1].text.startswith("Passages")
     ]
     missing = [r for r in rows if GOLD.text not in r.prompt[1].text]
-    assert 1 <= len(missing) <= 12
+    assert 3 <= len(missing) <= 30
     assert all(abstains(r.answer) for r in missing)
     assert not any(abstains(r.answer) for r in rows if r not in missing)
     assert {r.prompt[1].text.count("\n[") + r.prompt[1].text.startswith("Passages:\n[") for r in rows} <= {1, 2, 3, 4}
