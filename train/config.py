@@ -40,7 +40,6 @@ class Recipe:
     chat_template   name of Unsloth's template that must give our prompt text to the letter; empty: not asked
     num_proc        processes that tokenise the rows
     group_by_length batches of rows of like length, which saves padding; false: a random order
-    stop_after      stop after so many epochs although the schedule is made for more; 0: never
     keep_best       keep the epoch with the lowest dev loss; false: the last one
     metric          what the run is judged by: `loss` on dev, or `accuracy` on ARC's questions
     """
@@ -58,7 +57,6 @@ class Recipe:
     learning_rate: float = 1e-4
     epochs: float = 4.0
     max_steps: int = -1
-    stop_after: int = 0
     batch_size: int = 2
     gradient_accumulation: int = 4
     warmup_steps: int = 5
@@ -148,7 +146,6 @@ def _values(recipe: Recipe) -> list[tuple[bool, str]]:
         (recipe.arc_rows == 0 or recipe.arc_rows >= 10, "arc_rows must be 0 (all) or at least 10, to be cut 80/10/10"),
         (0 <= recipe.rag_rows <= 8 and 1 <= recipe.rag_passages <= 8,
          "rag_rows must be from 0 to 8 and rag_passages from 1 to 8"),
-        (0 <= recipe.stop_after <= recipe.epochs, "stop_after must be from 0 to epochs"),
         (0 <= recipe.missing_share <= 0.5, "missing_share must be from 0 to 0.5"),
     ]
 

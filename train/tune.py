@@ -120,10 +120,6 @@ def tune(recipe: Recipe, base: Path, train_rows: Sequence[Row], dev_rows: Sequen
                                     "Lower learning_rate in the recipe.")
             report(line)
 
-        def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if recipe.stop_after and round(state.epoch) >= recipe.stop_after:
-                control.should_training_stop = True
-
     config = SFTConfig(
         output_dir=str(out / "checkpoints"), per_device_train_batch_size=recipe.batch_size,
         per_device_eval_batch_size=recipe.batch_size, eval_accumulation_steps=1,
