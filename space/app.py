@@ -21,7 +21,11 @@ from space import chat_tab, parts  # noqa: E402
 from space.errors import UserError  # noqa: E402
 from space.settings import load_settings  # noqa: E402
 
-STYLE = Path(__file__).with_name("style.css")
+STYLES = [Path(__file__).with_name("style.css")]
+TABS = (
+    ("ask", "Compare", chat_tab.build),
+)
+"""Key in the URL (`?tab=…`), label, and what draws the tab; each is given the page."""
 LIVE_REGION = """() => {
   const line = document.getElementById('status');
   line.setAttribute('role', 'status');
@@ -42,10 +46,20 @@ def build() -> gr.Blocks:
     """The page. Cheap: no model is loaded."""
     with gr.Blocks(title="Plain, fine-tuned, fine-tuned + RAG", analytics_enabled=False,
                    fill_width=True, delete_cache=(3600, 3600)) as page:
-        chat_tab.build()
+        with gr.Tabs(elem_id="tabs") as tabs:
+            for key, label, draw in TABS:
+                with gr.Tab(label, id=key, elem_id=f"tab-{key}"):
+                    draw(page)
+        page.load(_open_tab, outputs=tabs, queue=False, show_progress="hidden", api_visibility="private")
         page.load(None, js=LIVE_REGION)
     page.queue(max_size=32, default_concurrency_limit=4, api_open=False)
     return page
+
+
+def _open_tab(request: gr.Request) -> gr.Tabs:
+    """The tab that the link names, else the first."""
+    wanted = request.query_params.get("tab", "")
+    return gr.Tabs(selected=wanted if wanted in {key for key, *_ in TABS} else TABS[0][0])
 
 
 def warm() -> None:
@@ -69,7 +83,7 @@ def main() -> int:
     page.launch(
         server_name="0.0.0.0" if os.environ.get("SPACE_ID") else os.environ.get("HOST", "127.0.0.1"),
         server_port=settings.port, share=os.environ.get("SHARE", "") == "1", theme=theme(),
-        css_paths=STYLE, ssr_mode=False, show_error=False, run_history=False, footer_links=[],
+        css_paths=STYLES, ssr_mode=False, show_error=False, run_history=False, footer_links=[],
         enable_monitoring=False, max_file_size="1kb", mcp_server=False)
     return 0
 

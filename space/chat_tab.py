@@ -51,8 +51,8 @@ class Stops:
             del self._events[session]
 
 
-def build() -> None:
-    """Draw the tab inside the current Blocks."""
+def build(page: gr.Blocks) -> None:
+    """Draw the tab inside the current Blocks, which is `page`."""
     stops = Stops()
     gr.HTML(_intro(), elem_id="intro")
     with gr.Row(elem_id="ask-row"):

@@ -118,7 +118,7 @@ def write_index(folder: Path, passages: Sequence[Passage], embedder: str,
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(vectors)
     folder.mkdir(parents=True, exist_ok=True)
-    lines = "".join(json.dumps({k: v for k, v in asdict(p).items() if k not in ("score", "cosine")}) + "\n"
+    lines = "".join(json.dumps({k: v for k, v in asdict(p).items() if k not in ("score", "cosine", "excerpt")}) + "\n"
                     for p in passages)
     _replace(folder / "passages.jsonl", lines.encode())
     _replace(folder / "vectors.faiss", faiss.serialize_index(index).tobytes())

@@ -32,7 +32,8 @@ VARIANTS = {v.key: v for v in (*CHAT_VARIANTS, PLAIN_RAG)}
 @dataclass(frozen=True)
 class Passage:
     """A retrieved piece of a corpus document. `cosine` is that of its embedding to the question's;
-    `score`, by which passages are ranked, is fused from it and BM25."""
+    `score`, by which passages are ranked, is fused from it and BM25. `excerpt` is the part of the
+    text that the prompt carries, where the model reads less than the whole."""
 
     id: str
     text: str
@@ -41,6 +42,7 @@ class Passage:
     heading: str
     score: float = 0.0
     cosine: float = 0.0
+    excerpt: str = ""
 
 
 @dataclass(frozen=True)
