@@ -49,20 +49,23 @@ show();
 
 def build(page: gr.Blocks) -> None:
     """Draw the tab inside the current Blocks, which is `page`."""
-    gr.HTML(_head(), elem_id="corpus-head")
+    gr.HTML(_head(), elem_id="corpus-head", apply_default_css=False)
     with gr.Row(elem_id="find-row"):
         question = gr.Textbox(label="Search the corpus", show_label=False, container=False, lines=1, max_lines=3,
                               placeholder="Search as the third column does …", scale=8, elem_id="find")
         search_button = gr.Button("Search", scale=1, min_width=90, elem_id="find-go")
-    results = gr.HTML(message(SEARCH_FIRST), elem_id="corpus-results", js_on_load=OPEN)
+    results = gr.HTML(message(SEARCH_FIRST), elem_id="corpus-results", js_on_load=OPEN,
+                      apply_default_css=False)
     with gr.Row(elem_id="corpus-row", equal_height=False):
         with gr.Column(scale=5, min_width=320, elem_id="corpus-left"):
             order = gr.Dropdown([(label, key) for key, label in corpus_cards.ORDERS.items()], value="title",
                                 label="Order of the documents", elem_id="corpus-order", filterable=False,
                                 container=False)
-            documents = gr.HTML(_list("title"), elem_id="corpus-list", js_on_load=OPEN)
+            documents = gr.HTML(_list("title"), elem_id="corpus-list", js_on_load=OPEN,
+                                apply_default_css=False)
         with gr.Column(scale=6, min_width=320, elem_id="corpus-right"):
-            view = gr.HTML(message(PICK), elem_id="corpus-view", js_on_load=SHOW)
+            view = gr.HTML(message(PICK), elem_id="corpus-view", js_on_load=SHOW,
+                           apply_default_css=False)
 
     def open_picked(event: gr.EventData) -> str:
         picked = event._data if isinstance(event._data, dict) else {}
