@@ -71,8 +71,8 @@ class Ranker:
     def __init__(self, passages: Sequence[Passage], vectors: Any, embed: Embed, words: Words) -> None:
         """`vectors` are the unit vectors of `embedded(passages)`, shape (sentences, width)."""
         self._embed, self._words = embed, words
-        self._vectors, self._first = vectors, {}
-        documents = []
+        self._vectors, self._first = vectors, dict[str, int]()
+        documents: list[set[str]] = []
         for passage in passages:
             self._first[passage.id] = len(documents)
             documents += [set(words(text)) for text in sentences(passage.text)]
