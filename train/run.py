@@ -18,10 +18,10 @@ from pathlib import Path
 
 from space import models, questions, retriever
 from space.errors import UserError
-from space.retriever import Searcher
 from space.settings import ASSETS, ROOT
 from train import arc_rows, rows
 from train.config import Recipe, load_recipe
+from train.rows import Finder
 
 
 def run(recipe: Recipe, adapters: Path, runs: Path) -> Path:
@@ -75,7 +75,7 @@ class Material:
     identity: dict[str, object]
 
 
-def gather(recipe: Recipe, finder: Searcher | None) -> Material:
+def gather(recipe: Recipe, finder: Finder | None) -> Material:
     """The rows that the recipe's `data` names. Our own questions keep their split by sections."""
     train, dev = [], []
     identity: dict[str, object] = {"questions_sha256": ""}
