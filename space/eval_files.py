@@ -10,10 +10,11 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
 from space.errors import UserError
+from space.eval_questions import Row, rows
 from space.results import EvalRecord, EvalRun, read_run, read_samples
 
 
@@ -24,6 +25,11 @@ class Opened:
     run: EvalRun
     records: tuple[EvalRecord, ...]
     problem: str = ""
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The questions, each with its answers."""
+        return rows(self.records)
 
 
 def open_run(folder: Path) -> Opened:

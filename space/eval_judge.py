@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from space.eval_view import command, judge_name
+from space.eval_view import command, framed, judge_name
 from space.results import EvalRun
 
 STRONG = "JUDGE_API_KEY=… python -m eval.run --part heldout --name heldout-openai --judge openai"
@@ -54,10 +54,7 @@ def in_words(controls: Sequence[dict[str, Any]]) -> str:
 
 def _controls(controls: Sequence[dict[str, Any]]) -> str:
     rows = "".join(_control(c) for c in controls)
-    return ('<div class="ev-scroll" tabindex="0" role="region" aria-label="Control sets"><table class="ev-table">'
-            '<thead><tr><th scope="col">Good answers against</th><th scope="col">AUROC</th>'
-            '<th scope="col"><span class="ev-soft">0.5 is chance, 1 is perfect</span></th><th scope="col">Answers</th>'
-            f"</tr></thead><tbody>{rows}</tbody></table></div>")
+    return framed(["Good answers against", "AUROC", "0.5 is chance, 1 is perfect", "Answers"], rows, "Control sets")
 
 
 def _control(control: dict[str, Any]) -> str:

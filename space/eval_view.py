@@ -158,17 +158,21 @@ def _sentence(text: str, metric: Metric) -> str:
     return f"<li><strong>{escape(title(metric))}</strong> {worded[:1].upper() + worded[1:]}</li>"
 
 
+def framed(heads: Sequence[str], body: str, name: str, look: str = "") -> str:
+    """A table that scrolls inside its own box; `heads` and `body` are HTML."""
+    head = "".join(f'<th scope="col">{h}</th>' for h in heads)
+    return (f'<div class="ev-scroll {look}" tabindex="0" role="region" aria-label="{escape(name)}">'
+            f'<table class="ev-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
+
+
 def means_table(run: EvalRun, metrics: Sequence[Metric]) -> str:
     """Means, intervals and how many of how many were scored."""
-    head = "".join(f'<th scope="col">{chip(v)}</th>' for v in run.variants)
     body = ""
     for metric in metrics:
         found = {m.variant: m for m in means_of(run, metric.key)}
         cells = "".join(f"<td>{_mean_cell(found.get(v), metric)}</td>" for v in run.variants)
         body += f'<tr><th scope="row">{escape(title(metric))}</th>{cells}</tr>'
-    return ('<div class="ev-scroll" tabindex="0" role="region" aria-label="Means with 95 % intervals">'
-            f'<table class="ev-table"><thead><tr><th scope="col">Metric</th>{head}</tr></thead>'
-            f"<tbody>{body}</tbody></table></div>")
+    return framed(["Metric", *map(chip, run.variants)], body, "Means with 95 % intervals")
 
 
 def _mean_cell(mean: Mean | None, metric: Metric) -> str:
