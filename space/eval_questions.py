@@ -17,7 +17,7 @@ from space.results import EvalRecord
 @dataclass(frozen=True)
 class Outcome:
     """How an answer came out by its key facts: `key` is right | part | none | unknown | invented |
-    failed, `share` how much of what was wanted is there."""
+    open | failed, `share` how much of what was wanted is there."""
 
     key: str
     mark: str
@@ -59,6 +59,8 @@ def outcome(record: EvalRecord) -> Outcome:
                 else Outcome("invented", "✗", "answers", "answers what the corpus does not tell", 0.0))
     hits = key_facts.hits(record.key_facts, record.text)
     count, short = f"{sum(hits)} of {len(hits)} key facts", f"{sum(hits)}/{len(hits)}"
+    if not hits:
+        return Outcome("open", "·", "open", "has no key facts to check", 0.0)
     if all(hits):
         return Outcome("right", "✓", short, count, 1.0)
     if abstains:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from html import escape
 
-from space.plots import interval, label, means_of, number, title, tone
+from space.plots import colour, interval, label, means_of, number, title
 from space.results import EvalRun, Mean, Metric
 from space.schema import VARIANTS, ModelIdentity
 
@@ -58,21 +58,24 @@ def chip(variant: str) -> str:
 
 
 def legend(variants: Sequence[str]) -> str:
-    """Which bar is which: colour and hatching, in the order of the bars."""
+    """Which bar is which, in the order of the bars."""
     def swatch(variant: str) -> str:
-        look = tone(variant)
-        hatched = " hatched" if look.hatch else ""
-        return (f'<li><span class="ev-swatch{hatched}" style="--swatch:{look.plot}"></span>'
-                f"{escape(label(variant))}</li>")
+        return f'<li><span class="ev-swatch" style="--swatch:{colour(variant)}"></span>{escape(label(variant))}</li>'
 
     return f'<ul class="ev-legend">{"".join(map(swatch, variants))}</ul>'
 
 
-def summary(run: EvalRun, metrics: Sequence[Metric]) -> str:
-    """The head of the page: what the run is, what it says in words, and the legend of its bars."""
-    return (f"{provenance(run)}{heading('What it says')}{sentences(run, metrics)}"
-            f"{heading('Scores', 'Means over the questions, with 95 % intervals from a bootstrap over documents.')}"
-            f"{legend(run.variants)}")
+def words(run: EvalRun, metrics: Sequence[Metric]) -> str:
+    """What the run says in words, and the legend of the bars beside."""
+    how = ("Means over the questions with 95 % intervals; a difference is named only where a paired test, corrected "
+           "for the number of comparisons, shows one.")
+    return f"{heading('What the run shows', how, 'eval-says')}{legend(run.variants)}{sentences(run, metrics)}"
+
+
+def first_run(runs: Sequence[EvalRun]) -> str:
+    """The run that opens by itself: the newest of the held-out questions, else the newest; "" without any.
+    `runs` has the newest first."""
+    return next((r.name for r in runs if r.part == "heldout"), runs[0].name if runs else "")
 
 
 def heading(text: str, below: str = "", anchor: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Figures of the dashboard as plain plotly dicts, and the one colour of each variant.
+"""Figures of the dashboard as plain plotly dicts, in the variants' colours.
 
 A figure is {"data", "layout", "config"}, as plotly.js reads it: the tab and the static page draw the
 same one, and no plotting library is loaded. Backgrounds are transparent and texts mid-grey, so a
@@ -8,43 +8,21 @@ figure reads on light and dark; where the page's style sheet is there, texts tak
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from space import palette
 from space.results import EvalRecord, EvalRun, Mean, Metric
 from space.schema import VARIANTS
 
 Figure = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Tone:
-    """Colours of a variant: on light paper, on dark paper, and in figures, which must do on both.
-    `hatch` is a second sign beside the colour: grey and teal look alike to colour-blind eyes, so
-    what has no adapter is hatched."""
-
-    light: str
-    dark: str
-    plot: str
-    hatch: str = ""
-
-
-TONES = {
-    "plain": Tone("#5b6472", "#a9b3c2", "#808b9b", hatch="/"),
-    "tuned": Tone("#b3500b", "#f0975a", "#cf5f10"),
-    "tuned_rag": Tone("#00766a", "#4fc3b4", "#00897b"),
-    "plain_rag": Tone("#5a49b8", "#a99af0", "#7b6cf0", hatch="/"),
-}
-"""The style sheets hold the same values as custom properties; a test compares them."""
-_UNKNOWN = Tone("#5b6472", "#a9b3c2", "#808b9b")
-INK, GRID = "#808a99", "rgba(128, 138, 153, .28)"
+INK, GRID = palette.NEUTRAL, "rgba(123, 135, 148, .28)"
 ROW_PX, TITLE_ROWS, GAP_ROWS = 21, 1.15, 0.55
 
 
-def tone(variant: str) -> Tone:
-    """The colours of a variant; grey for one that this version does not know."""
-    return TONES.get(variant, _UNKNOWN)
+def colour(variant: str) -> str:
+    """The colour of a variant's bars and points; grey for one that this version does not know."""
+    return palette.MARKS.get(variant, palette.NEUTRAL)
 
 
 def label(variant: str) -> str:
@@ -131,12 +109,8 @@ def means_of(run: EvalRun, metric: str) -> list[Mean]:
 
 
 def _bar_trace(variant: str) -> Figure:
-    look = tone(variant)
-    pattern = {"shape": look.hatch, "fgcolor": look.plot, "bgcolor": "rgba(0,0,0,0)", "size": 6, "solidity": 0.55}
     return {"type": "bar", "orientation": "h", "name": label(variant), "x": [], "y": [], "hovertext": [],
-            "hoverinfo": "text", "width": 0.74,
-            "marker": {"color": look.plot, "line": {"color": look.plot, "width": 1}}
-            | ({"pattern": pattern} if look.hatch else {}),
+            "hoverinfo": "text", "width": 0.74, "marker": {"color": colour(variant)},
             "error_x": {"type": "data", "symmetric": False, "array": [], "arrayminus": [], "color": INK,
                         "thickness": 1.6, "width": 3}}
 
@@ -175,12 +149,11 @@ def _counted(variant: str, count: float, total: int, place: float) -> Figure:
 
 
 def _points(variant: str, found: Sequence[EvalRecord], metric: Metric, place: float, height: float) -> Figure:
-    look = tone(variant)
     return {"type": "box", "orientation": "h", "name": label(variant), "x": [r.scores[metric.key] for r in found],
             "y": [place] * len(found), "width": height * 0.8, "boxpoints": "all", "jitter": 0.7, "pointpos": 0,
-            "fillcolor": "rgba(0,0,0,0)", "line": {"color": look.plot, "width": 1.6}, "hoveron": "points",
+            "fillcolor": "rgba(0,0,0,0)", "line": {"color": colour(variant), "width": 1.6}, "hoveron": "points",
             "text": [_safe(r.id) for r in found], "hovertemplate": "%{text}: %{x}<extra></extra>",
-            "marker": {"color": look.plot, "size": 5, "opacity": 0.45}}
+            "marker": {"color": colour(variant), "size": 5, "opacity": 0.45}}
 
 
 def _note(text: str, place: float, x: float | None = None, bold: bool = False) -> Figure:
