@@ -107,7 +107,8 @@ class EvalRecord:
 
 @dataclass(frozen=True)
 class EvalRun:
-    """Everything needed to audit a run: what was asked of what, with which files and settings."""
+    """Everything needed to audit a run: what was asked of what, with which files and settings. `sentences_read` of the
+    `passages` found are read (0: the passages whole)."""
 
     name: str
     created_utc: str
@@ -134,6 +135,7 @@ class EvalRun:
     sentences: dict[str, str]
     samples_sha256: str
     schema: int = SCHEMA
+    sentences_read: int = 0
 
 
 def canonical_hash(value: Any) -> str:

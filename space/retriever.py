@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from space import models
+from space import excerpts, models
 from space.errors import UserError
 from space.schema import Passage
 
@@ -85,6 +85,7 @@ class Retriever:
             raise UserError("The search index and its passages differ in number.", REBUILD)
         self._embedder = load_embedder(embedder)
         self._bm25 = bm25([passage_text(p) for p in self.passages])
+        self._ranker = excerpts.Ranker(self.passages, lambda texts: embed(self._embedder, texts), words)
 
     def search(self, question: str, k: int) -> tuple[Passage, ...]:
         """The `k` best passages by the fused score, best first; `score` is the fused score, 0..1."""
@@ -93,6 +94,10 @@ class Retriever:
         best = (-fused).argsort(kind="stable")[:k]
         return tuple(replace(self.passages[row], score=round(float(fused[row]), 4),
                              cosine=round(float(cosines[row]), 4)) for row in best)
+
+    def rank_sentences(self, question: str, passages: Sequence[Passage]) -> list[excerpts.Sentence]:
+        """The sentences of these passages, the closest to the question first."""
+        return self._ranker.rank(question, passages)
 
     def cosines(self, questions: Sequence[str]) -> Any:
         """Cosine of each question to every passage, shape (questions, passages)."""

@@ -21,6 +21,7 @@ class Settings:
     max_question_chars: int = 1000
     max_tokens: int = 200
     passages: int = 3
+    sentences: int = -1  # as the profile says; 0: whole passages
     deadline_s: float = 300.0
     context_tokens: int = 2048
     threads: int = 0  # 0: as many as this process may use
@@ -36,6 +37,7 @@ class Settings:
 _NUMBERS = {
     "MAX_TOKENS": ("max_tokens", 16, 1024),
     "PASSAGES": ("passages", 1, 8),
+    "SENTENCES": ("sentences", 0, 12),
     "CONTEXT_TOKENS": ("context_tokens", 512, 32768),
     "THREADS": ("threads", 0, 256),
     "PORT": ("port", 0, 65535),

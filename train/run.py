@@ -22,12 +22,12 @@ from typing import Any
 
 from space import models, questions, retriever
 from space.errors import UserError
-from space.retriever import Searcher
 from space.revision import git_state
 from space.settings import ASSETS, ROOT
 from train import arc_rows, checkpoints, rows, runs
 from train.config import Recipe, load_recipe
 from train.files import write_json
+from train.rows import Finder
 
 
 def run(recipe: Recipe, adapters: Path, runs_folder: Path, fresh: bool = False) -> Path | None:
@@ -108,7 +108,7 @@ class Material:
     identity: dict[str, object]
 
 
-def gather(recipe: Recipe, finder: Searcher | None) -> Material:
+def gather(recipe: Recipe, finder: Finder | None) -> Material:
     """The rows that the recipe's `data` names. Our own questions keep their split by sections."""
     train, dev = [], []
     identity: dict[str, object] = {"questions_sha256": ""}
