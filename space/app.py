@@ -17,13 +17,14 @@ import threading  # noqa: E402
 
 import gradio as gr  # noqa: E402
 
-from space import chat_tab, corpus_tab, parts, train_tab  # noqa: E402
+from space import chat_tab, corpus_tab, eval_tab, parts, train_tab  # noqa: E402
 from space.errors import UserError  # noqa: E402
 from space.settings import load_settings  # noqa: E402
 
-STYLES = [Path(__file__).with_name(name) for name in ("style.css", "pages.css")]
+STYLES = [Path(__file__).with_name(name) for name in ("style.css", "dashboard.css", "pages.css")]
 TABS = (
     ("ask", "Compare", chat_tab.build),
+    ("eval", "Evaluation", eval_tab.build),
     ("train", "Training", train_tab.build),
     ("corpus", "Corpus", corpus_tab.build),
 )
