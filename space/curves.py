@@ -6,12 +6,11 @@ As in `space.plots`, backgrounds are transparent and texts mid-grey, so that the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from space.plots import GRID, INK, Figure, colour
 from space.run_log import TrainingRun
 
-Figure = dict[str, Any]
-TRAIN, DEV, INK, GRID = "#d55e00", "#7b8794", "#7b8794", "rgba(123, 135, 148, .28)"
+TRAIN, DEV = colour("tuned"), INK
 WINDOW = 25
 """Steps in the running mean: rows of like length share a batch, so single steps jump."""
 

@@ -15,7 +15,7 @@ GROUPS = {
     "Schedule": ("learning_rate", "epochs", "max_steps", "warmup_steps", "scheduler", "optimizer", "weight_decay",
                  "seed"),
     "Batches": ("batch_size", "gradient_accumulation", "group_by_length", "packing", "max_length", "num_proc"),
-    "Rows": ("data", "rag_rows", "rag_passages", "missing_share", "arc_rows", "chat_template"),
+    "Rows": ("data", "rag_rows", "rag_passages", "rag_sentences", "missing_share", "arc_rows", "chat_template"),
     "Choice": ("keep_best", "metric"),
 }
 """Keys of a recipe in the order in which they are read; others follow."""
