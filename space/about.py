@@ -29,7 +29,7 @@ def page(root: Path = ROOT) -> str:
         heading, _, body = part.partition("\n")
         more = added[heading]() if heading in added else ""
         first, last = ("", more) if heading == "What this is" else (more, "")
-        drawn += f"<section><h2>{escape(heading)}</h2>{first}{blocks(body, links=True)}{last}</section>"
+        drawn += f"<section><h2>{escape(heading)}</h2>{first}{_read(blocks(body, links=True), root)}{last}</section>"
     return f'<div class="page-head"><h1>About</h1></div><div class="about">{drawn}</div>'
 
 
@@ -76,6 +76,18 @@ def _adapters() -> str:
     return "\n".join(lines)
 
 
+def _read(html: str, root: Path) -> str:
+    """`html` with the names of documents in it as links that open them here."""
+    keys = {str(path.relative_to(root)): key for key, (_, path) in documents(root).items()}
+    return re.sub(r"<code>([\w./-]+\.md)</code>",
+                  lambda found: _opens(keys[found[1]], found[0]) if found[1] in keys else found[0], html)
+
+
+def _opens(key: str, html: str) -> str:
+    """A link that the page follows without loading itself anew."""
+    return f'<a href="?{escape(urlencode({"tab": "about", "read": key}))}" data-read="{escape(key)}">{html}</a>'
+
+
 def documents(root: Path = ROOT) -> dict[str, tuple[str, Path]]:
     """The documents of the project: key in the URL -> (title, file)."""
     paths = [*sorted((root / "docs").glob("*.md")), *sorted((root / "docs" / "decisions").glob("*.md")),
@@ -91,9 +103,8 @@ def documents(root: Path = ROOT) -> dict[str, tuple[str, Path]]:
 
 def document_list() -> str:
     """Links to the documents, which the page opens without loading itself anew."""
-    items = "".join(
-        f'<li><a href="?{escape(urlencode({"tab": "about", "read": key}))}" data-read="{escape(key)}">'
-        f"{escape(title)}</a></li>" for key, (title, _) in documents().items() if key != "about")
+    items = "".join(f"<li>{_opens(key, escape(title))}</li>" for key, (title, _) in documents().items()
+                    if key != "about")
     return f'<nav class="doc-links" aria-label="Documents of the project"><h2>Documents</h2><ul>{items}</ul></nav>'
 
 
@@ -104,4 +115,5 @@ def document(key: str, root: Path = ROOT) -> str:
         raise UserError(f"There is no document {key[:80]!r}.", "Pick one from the list.")
     path = held[1].relative_to(root)
     return (f'<article class="doc-page" tabindex="-1" data-read="{escape(key)}"><p class="hint"><code>'
-            f"{escape(str(path))}</code></p>{blocks(held[1].read_text(encoding='utf-8'), links=True)}</article>")
+            f"{escape(str(path))}</code></p>{_read(blocks(held[1].read_text(encoding='utf-8'), links=True), root)}"
+            "</article>")

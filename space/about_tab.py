@@ -41,9 +41,9 @@ show();
 
 def build(page: gr.Blocks) -> None:
     """Draw the tab inside the current Blocks, which is `page`."""
-    gr.HTML(about.page(), elem_id="about-page", apply_default_css=False, js_on_load=None)
+    text = gr.HTML(about.page(), elem_id="about-page", apply_default_css=False, js_on_load=OPEN)
     listed = gr.HTML(about.document_list(), elem_id="about-list", apply_default_css=False, js_on_load=OPEN)
-    shown = gr.HTML("", elem_id="about-document", apply_default_css=False, js_on_load=SHOW)
+    shown = gr.HTML("", elem_id="about-document", apply_default_css=False, js_on_load=OPEN + SHOW)
 
     def open_picked(event: gr.EventData) -> str:
         picked = event._data if isinstance(event._data, dict) else {}
@@ -53,7 +53,7 @@ def build(page: gr.Blocks) -> None:
         query = dict(request.query_params)
         return _document(query["read"]) if query.get("tab") == "about" and query.get("read") else gr.skip()
 
-    listed.select(open_picked, None, shown, trigger_mode="always_last", **QUIET)
+    gr.on([text.select, listed.select, shown.select], open_picked, None, shown, trigger_mode="always_last", **QUIET)
     page.load(open_link, outputs=shown, **QUIET)
 
 

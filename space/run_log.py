@@ -36,7 +36,8 @@ class Evaluation:
 class Parity:
     """How the served files agree with what was trained, on `prompts` prompts: answers that are the same in
     transformers and in the float16 GGUF, and shares of answers with the same first token, or wholly the same,
-    in the 4-bit file and with the adapter on the 4-bit base. `troubles` are bounds that are not kept."""
+    in the 4-bit file and with the adapter on the 4-bit base. `splits` says of each answer that parts by how
+    much transformers prefers its own token, in logits; `troubles` are bounds that are not kept."""
 
     prompts: int
     same: int | None
@@ -45,6 +46,8 @@ class Parity:
     served_first: float | None
     served_whole: float | None
     troubles: tuple[str, ...] = ()
+    splits: tuple[float, ...] = ()
+    adapter_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,12 +120,14 @@ def read_parity(path: Path) -> Parity | None:
     q4, served = found.get("q4_k_m"), found.get("adapter_on_4_bit_base")
     q4, served = q4 if isinstance(q4, dict) else {}, served if isinstance(served, dict) else {}
     same = number(found.get("same_answers", found.get("f16_same")))
-    troubles = found.get("troubles")
+    troubles, splits = found.get("troubles"), found.get("splits")
     return Parity(
         int(prompts), None if same is None else int(same),
         number(q4.get("first", found.get("q4_first_token_share"))),
         number(q4.get("whole", found.get("q4_full_share"))), number(served.get("first")), number(served.get("whole")),
-        tuple(map(str, troubles)) if isinstance(troubles, list) else ())
+        tuple(map(str, troubles)) if isinstance(troubles, list) else (),
+        tuple(margin for split in (splits if isinstance(splits, list) else []) if isinstance(split, dict)
+              if (margin := number(split.get("margin"))) is not None), str(found.get("adapter_sha256") or ""))
 
 
 def read_adapters(folder: Path = ADAPTERS) -> list[AdapterCard]:

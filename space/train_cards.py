@@ -87,13 +87,28 @@ def parity(run: TrainingRun) -> str:
         ("the adapter on the 4-bit base, as served here", _share(found.served_whole), _share(found.served_first)),
     ]
     body = "".join(f'<tr><th scope="row">{a}</th><td>{b}</td><td>{c}</td></tr>' for a, b, c in rows if b or c)
-    troubles = "".join(f'<p class="notice">Not kept: {inline(t)}</p>' for t in found.troubles)
+    troubles = _stale(run, found) + "".join(f'<p class="notice">Not kept: {inline(t)}</p>' for t in found.troubles)
     return (f"{head}<p>The same {found.prompts} dev prompts, answered greedily by both.</p>"
             '<div class="scroll" tabindex="0"><table class="plain-table"><thead><tr><th scope="col">files</th>'
             '<th scope="col">whole answer the same</th><th scope="col">first token the same</th></tr></thead>'
-            f"<tbody>{body}</tbody></table></div>{troubles}<p class='hint'>From <code>assets/runs/{escape(run.name)}/"
-            "parity.json</code>. Fewer bits change some tokens: that is what 4-bit costs, and it is the same for all "
-            "three columns.</p></section>")
+            f"<tbody>{body}</tbody></table></div>{troubles}<p class='hint'>{_parted(found)}Fewer bits change some "
+            "tokens; all three columns answer from the same 4-bit base. From <code>assets/runs/"
+            f"{escape(run.name)}/parity.json</code>.</p></section>")
+
+
+def _stale(run: TrainingRun, found: Parity) -> str:
+    """A notice where the proof is not of the run's adapter."""
+    if not found.adapter_sha256 or found.adapter_sha256 == run.card.get("adapter_sha256", found.adapter_sha256):
+        return ""
+    return ("<p class='notice'>This proof is of an earlier adapter of this name; <code>python -m train.parity "
+            f"{escape(run.name)}</code> makes it anew.</p>")
+
+
+def _parted(found: Parity) -> str:
+    if not found.splits:
+        return ""
+    return (f"{len(found.splits)} of the float16 answers part from those of transformers, at a token that leads the "
+            f"other by at most {max(found.splits):.3f} logits. ")
 
 
 def commands(run: TrainingRun) -> str:
@@ -101,6 +116,7 @@ def commands(run: TrainingRun) -> str:
     name = run.name
     data = "ARC_DIR=DIR " if "arc" in str(run.recipe.get("data", "")) else ""
     lines = (
+        ("once: training and evaluation packages; then `python` is .venv/bin/python", "make setup-dev"),
         ("fine-tune (an interrupted run goes on where it stopped)",
          f"{data}python -m train.run train/recipes/{name}.toml"),
         ("prove that what is served is what was trained", f"python -m train.parity {name}"),
@@ -159,7 +175,8 @@ def _pairs(rows: Sequence[tuple[str, Any]], code: bool = False) -> str:
     shown = [(key, value) for key, value in rows if value not in (None, "")]
     return '<dl class="pairs">' + "".join(
         f"<div><dt>{'<code>' if code else ''}{escape(key)}{'</code>' if code else ''}</dt>"
-        f"<dd>{escape(str(value))}</dd></div>" for key, value in shown) + "</dl>"
+        f"<dd{' class=hash' if key.endswith('sha256') else ''}>{escape(str(value))}</dd></div>"
+        for key, value in shown) + "</dl>"
 
 
 def _value(value: Any) -> str:
