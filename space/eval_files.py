@@ -15,7 +15,7 @@ from pathlib import Path
 
 from space.errors import UserError
 from space.eval_questions import Row, rows
-from space.results import EvalRecord, EvalRun, read_run, read_samples
+from space.results import EvalRecord, EvalRun, Metric, read_run, read_samples
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,10 @@ class Opened:
     def rows(self) -> list[Row]:
         """The questions, each with its answers."""
         return rows(self.records)
+
+    def metric(self, key: str) -> Metric | None:
+        """The metric of that key, else the run's first."""
+        return next((m for m in self.run.metrics if m.key == key), next(iter(self.run.metrics), None))
 
 
 def open_run(folder: Path) -> Opened:

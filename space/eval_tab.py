@@ -24,33 +24,13 @@ from space.eval_compare import changes, comparison
 from space.eval_detail import detail
 from space.eval_files import Opened, downloads, open_run
 from space.eval_judge import judge_card
-from space.eval_state import View, from_parameters
+from space.eval_script import FOLLOW, OPENS
+from space.eval_state import ANY, View, from_fields, from_parameters
 from space.links import page_link
 from space.results import EvalRun, Metric, list_runs
 from space.settings import load_settings
 
-ANY = "any"
-"""The choice that filters nothing: a dropdown wants a value."""
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-OPENS = """element.addEventListener('click', (event) => {
-  const row = event.target.closest('[data-question]');
-  if (!row || event.ctrlKey || event.metaKey || event.shiftKey) return;
-  event.preventDefault();
-  trigger('click', {question: row.dataset.question});
-});"""
-"""A click in a row opens its question; with a key held down, its link opens as any link does."""
-FOLLOW = """() => {
-  const open = document.querySelector('#eval-detail [data-id]');
-  for (const row of document.querySelectorAll('#eval-questions tr[data-question]')) {
-    const here = open && row.dataset.question === open.dataset.id;
-    row.toggleAttribute('aria-current', here);
-    if (here) { const box = row.closest('.ev-tall'); box.scrollTop = row.offsetTop - box.clientHeight / 2; }
-  }
-  if (!open) return;
-  document.getElementById('eval-steps').scrollIntoView();
-  open.querySelector('h3').focus({preventScroll: true});
-}"""
-"""Shows in the table which question is open, and brings it into view."""
 Updates = dict[Any, Any]
 
 
@@ -156,33 +136,33 @@ class Dashboard:
 
     def pick(self, *values: str | None) -> Updates:
         """Another run, another to compare with, or the same looked at again."""
-        return self.screen(seen(*values))
+        return self.screen(from_fields(values))
 
     def look_closer(self, *values: str | None) -> Updates:
         """Distribution and breakdown of another metric."""
-        now = seen(*values)
+        now = from_fields(values)
         opened = _opened(now)
-        return self._closer(opened, _metric(opened.run, now)) if opened else {}
+        return self._closer(opened, opened.metric(now.metric)) if opened else {}
 
     def list_questions(self, *values: str | None) -> str:
         """The question table, filtered and sorted anew."""
-        now = seen(*values)
+        now = from_fields(values)
         opened = _opened(now)
         return _listed(opened, now) if opened else ""
 
     def open_question(self, event: gr.EventData, *values: str | None) -> Updates:
         """The question whose row was clicked."""
-        return self._question(replace(seen(*values), id=str(event.question)))
+        return self._question(replace(from_fields(values), id=str(event.question)))
 
     def previous(self, *values: str | None) -> Updates:
-        return self._step(seen(*values), -1)
+        return self._step(from_fields(values), -1)
 
     def next(self, *values: str | None) -> Updates:
-        return self._step(seen(*values), 1)
+        return self._step(from_fields(values), 1)
 
     def copy_link(self, request: gr.Request, *values: str | None) -> gr.Textbox:
         """The link to what is on screen."""
-        return gr.Textbox(value=page_link(seen(*values).parameters(), dict(request.headers)), visible=True)
+        return gr.Textbox(value=page_link(from_fields(values).parameters(), dict(request.headers)), visible=True)
 
     def screen(self, wanted: View) -> Updates:
         """The whole tab for a view."""
@@ -201,7 +181,7 @@ class Dashboard:
         if now.vs not in [r.name for r in others]:
             now = replace(now, vs="")
         return (updates | self._summary(opened, runs) | self._against(opened, now)
-                | self._closer(opened, _metric(opened.run, now)) | self._fields(opened, runs, others, now)
+                | self._closer(opened, opened.metric(now.metric)) | self._fields(opened, runs, others, now)
                 | self._question(now) | {self.state: view.notices(problems), self.questions: _listed(opened, now)})
 
     def _summary(self, opened: Opened, runs: list[EvalRun]) -> Updates:
@@ -233,7 +213,7 @@ class Dashboard:
 
     def _fields(self, opened: Opened, runs: list[EvalRun], others: list[EvalRun], now: View) -> Updates:
         run, rows = opened.run, opened.rows
-        metric, documents = _metric(run, now), sorted({r.document for r in rows})
+        metric, documents = opened.metric(now.metric), sorted({r.document for r in rows})
 
         def field(choices: Mapping[str, str], value: str, **more: Any) -> gr.Dropdown:
             return gr.Dropdown(choices=[(name, key or ANY) for key, name in choices.items()],
@@ -268,11 +248,6 @@ class Dashboard:
         return self._question(replace(now, id=ids[place]))
 
 
-def seen(*values: str | None) -> View:
-    """The view on screen, from the values of its fields in the order of View."""
-    return View(*("" if v in (None, ANY) else str(v) for v in values))
-
-
 def plot(figure: Mapping[str, Any] | None) -> PlotData | None:
     """A figure as gr.Plot sends it to the browser."""
     return PlotData(type="plotly", plot=json.dumps(figure, allow_nan=False)) if figure else None
@@ -283,10 +258,6 @@ def _opened(now: View) -> Opened | None:
         return open_run(load_settings().results / now.run) if now.run else None
     except UserError:
         return None
-
-
-def _metric(run: EvalRun, now: View) -> Metric | None:
-    return next((m for m in run.metrics if m.key == now.metric), run.metrics[0] if run.metrics else None)
 
 
 def _listed(opened: Opened, now: View) -> str:

@@ -99,7 +99,16 @@ def provenance(run: EvalRun) -> str:
         ("Machine", run.machine),
     ]
     shown = "".join(f"<div><dt>{k}</dt><dd>{escape(v)}</dd></div>" for k, v in facts)
-    return (f'<section class="ev-facts" aria-label="What this run is"><dl>{shown}</dl>{_everything(run)}</section>')
+    return (f'<section class="ev-facts" aria-label="What this run is"><dl>{shown}</dl>{_everything(run)}</section>'
+            f"{contents()}")
+
+
+def contents() -> str:
+    """Links to the sections of the page."""
+    parts = {"eval-says": "What the run shows", "eval-judge": "The judge", "eval-closer": "One metric closer",
+             "eval-fast": "Speed", "eval-list": "Every question"}
+    items = "".join(f'<li><a href="#{anchor}">{name}</a></li>' for anchor, name in parts.items())
+    return f'<nav aria-label="On this page"><ul class="ev-nav">{items}</ul></nav>'
 
 
 def _model(m: ModelIdentity) -> str:

@@ -47,7 +47,7 @@ def number(value: float | None, metric: Metric) -> str:
     if value is None:
         return "–"
     if is_share(metric) or abs(value) < 10:
-        return f"{value:.2f}"
+        return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
     return f"{value:.1f}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
