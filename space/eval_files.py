@@ -78,7 +78,7 @@ def as_csv(records: Sequence[EvalRecord]) -> str:
     metrics = list(dict.fromkeys(key for r in records for key in (*r.scores, *r.unscored)))
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["id", "variant", "document", "kind", "question", "reference", "key_facts", "answer", "passages",
+    writer.writerow(["id", "variant", "document", "kind", "question", "reference", "wanted_facts", "answer", "passages",
                      "finish", "error", *metrics, "unscored"])
     for r in records:
         unscored = "; ".join(f"{key}: {reason}" for key, reason in r.unscored.items())
