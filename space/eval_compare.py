@@ -151,11 +151,12 @@ def _interval(c: Change) -> str:
 def _row(c: Change, span: int) -> str:
     """A line of the table; `span` is how many lines the metric's name stands for, 0 where it stands above."""
     look = "" if not c.metric.better or not c.shown else "ev-better" if c.better else "ev-worse"
-    sign = "+" if c.change > 0 else "−" if c.change < 0 else "±"
+    size = number(abs(c.change), c.metric)
+    sign = "±" if not float(size.replace(",", "")) else "+" if c.change > 0 else "−"
     bounds = f"<small>[{number(c.low, c.metric)}, {number(c.high, c.metric)}]</small>" if c.low is not None else ""
     name = f'<th scope="rowgroup" rowspan="{span}">{escape(title(c.metric))}</th>' if span else ""
     verdict = {"": "", "ev-better": " ▲", "ev-worse": " ▼"}[look]
     means = f"<td>{number(c.before, c.metric)}</td><td>{number(c.after, c.metric)}</td>"
     return (f"<tr>{name}<td>{chip(c.variant)}</td>{means}"
-            f'<td><span class="{look}">{sign}{number(abs(c.change), c.metric)}{verdict}</span>{bounds}</td>'
+            f'<td><span class="{look}">{sign}{size}{verdict}</span>{bounds}</td>'
             f"<td>{c.improved}</td><td>{c.same}</td><td>{c.regressed}</td></tr>")

@@ -147,8 +147,8 @@ def _passage(passage: Passage, rank: int, record: EvalRecord) -> str:
     badge = '<span class="ev-badge">holds the evidence</span>' if holds else ""
     read = '<p class="ev-sub">Marked: the part that the model read.</p>' if passage.excerpt else ""
     return (f'<details class="passage"{" open" if rank == 1 else ""}><summary><span class="rank">{rank}</span>'
-            f'<span class="where">{escape(passage.title)}<small>{escape(passage.heading)}</small></span>'
-            f'<span class="score">{badge} {passage.score:.2f}</span></summary>'
+            f'<span class="where">{escape(passage.title)}<small>{escape(passage.heading)}</small>{badge}</span>'
+            f'<span class="score">{passage.score:.2f}</span></summary>'
             f'<div class="passage-text">{read}{_marked(blocks(_with_marks(passage)))}</div></details>')
 
 
