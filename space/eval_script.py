@@ -19,3 +19,5 @@ FOLLOW = """() => {
   open.querySelector('h3').focus({preventScroll: true});
 }"""
 """Shows in the table which question is open, and brings it into view."""
+COPY = "(link) => { try { navigator.clipboard.writeText(link).catch(() => {}) } catch { } }"
+"""Puts the link into the clipboard where the browser lets a page do that; the box with it stays."""

@@ -2,7 +2,9 @@
 its neighbours.
 
 Nothing is read until the tab is opened. Only what a visitor does raises an event (`input`, `click`,
-`select`): a `change` would also fire when a restored link fills the fields, and draw over them.
+`select`): a `change` would also fire when a restored link fills the fields, and draw over them. The
+search box is the exception, as its `input` is a key that goes down and misses what is pasted; drawing
+the list once more for the fields as they are does no harm.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ from space.eval_breakdown import breakdown, speed_table
 from space.eval_compare import changes, comparison
 from space.eval_detail import detail
 from space.eval_files import Opened, downloads, open_run
-from space.eval_judge import judge_card
-from space.eval_script import FOLLOW, OPENS
+from space.eval_judge import judge_card, strong_runs
+from space.eval_script import COPY, FOLLOW, OPENS
 from space.eval_state import ANY, View, from_fields, from_parameters
 from space.links import page_link
 from space.results import EvalRun, Metric, list_runs
@@ -65,7 +67,7 @@ class Dashboard:
             self.copy = gr.Button("Copy link", elem_id="eval-copy", size="md")
             self.csv = gr.DownloadButton("CSV", elem_id="eval-csv", size="md")
             self.json = gr.DownloadButton("JSON", elem_id="eval-json", size="md")
-            self.again = gr.Button("Look again", elem_id="eval-again", size="md")
+            self.again = gr.Button("Reload runs", elem_id="eval-again", size="md")
         self.link = gr.Textbox(label="Link to this view", visible=False, buttons=["copy"], elem_id="eval-link")
         self.state = gr.HTML(elem_id="eval-state", js_on_load=None)
 
@@ -116,14 +118,14 @@ class Dashboard:
         for event in (self.run.input, self.vs.input, self.again.click):
             event(self.pick, self.view, self.all, **QUIET)
         self.metric.input(self.look_closer, self.view, [self.spread, self.breakdown], **QUIET)
-        self.q.input(self.list_questions, self.view, self.questions, trigger_mode="always_last", **QUIET)
+        self.q.change(self.list_questions, self.view, self.questions, trigger_mode="always_last", **QUIET)
         for field in (self.kind, self.document, self.outcome, self.sort):
             field.input(self.list_questions, self.view, self.questions, **QUIET)
         opened = [self.detail, self.steps, self.open]
         self.questions.click(self.open_question, self.view, opened, **QUIET).then(None, js=FOLLOW)
         self.before.click(self.previous, self.view, opened, **QUIET).then(None, js=FOLLOW)
         self.after.click(self.next, self.view, opened, **QUIET).then(None, js=FOLLOW)
-        self.copy.click(self.copy_link, self.view, self.link, **QUIET)
+        self.copy.click(self.copy_link, self.view, self.link, **QUIET).then(None, self.link, js=COPY)
 
     def load(self, request: gr.Request) -> Updates:
         """What a link to this tab names; nothing where the page opens on another tab."""
@@ -138,17 +140,17 @@ class Dashboard:
         """Another run, another to compare with, or the same looked at again."""
         return self.screen(from_fields(values))
 
-    def look_closer(self, *values: str | None) -> Updates:
+    def look_closer(self, *values: str | None) -> Updates | dict[str, str]:
         """Distribution and breakdown of another metric."""
         now = from_fields(values)
         opened = _opened(now)
-        return self._closer(opened, opened.metric(now.metric)) if opened else {}
+        return self._closer(opened, opened.metric(now.metric)) if opened else gr.skip()
 
-    def list_questions(self, *values: str | None) -> str:
-        """The question table, filtered and sorted anew."""
+    def list_questions(self, *values: str | None) -> Updates | dict[str, str]:
+        """The question table, filtered and sorted anew; nothing while no run is open."""
         now = from_fields(values)
         opened = _opened(now)
-        return _listed(opened, now) if opened else ""
+        return {self.questions: _listed(opened, now)} if opened else gr.skip()
 
     def open_question(self, event: gr.EventData, *values: str | None) -> Updates:
         """The question whose row was clicked."""
@@ -193,7 +195,8 @@ class Dashboard:
         return {
             self.csv: gr.DownloadButton(value=str(as_csv)), self.json: gr.DownloadButton(value=str(as_json)),
             self.body: gr.Column(visible=True), self.facts: view.provenance(run), self.words: view.words(run, shares),
-            self.bars: plot(plots.bars(run, shares)), self.table: view.means_table(run, shares),
+            self.bars: plot(plots.bars(run, shares)),
+            self.table: view.means_table(run, shares, bool(strong_runs(runs))),
             self.judge: judge_card(run, runs),
             self.speed: view.sentences(run, others) + speed_table(run, opened.records)
         } | {place: plot(figure) for place, figure in zip(self.speeds, figures, strict=True)}

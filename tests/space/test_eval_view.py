@@ -5,6 +5,7 @@ import io
 import json
 import re
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_a_run_says_what_it_is(now):
                    "not RAGAS", now.run.git_revision[:10] or "unknown", "greedy, at most 200 tokens, 3 passages",
                    now.run.packages["python"], "smollm2-135m/adapter.gguf"):
         assert wanted in html, wanted
-    assert "files differed from it" in eval_view.provenance(replace(now.run, git_revision="ab" * 20, git_dirty=True))
+    assert "with uncommitted changes" in eval_view.provenance(replace(now.run, git_revision="ab" * 20, git_dirty=True))
     unknown = eval_view.provenance(replace(now.run, git_revision="", git_dirty=None, created_utc="<i>x</i>"))
     assert "commit unknown<" in unknown and "&lt;i&gt;x" in unknown
 
@@ -122,7 +123,7 @@ def test_breakdown_and_speed_count_their_groups(now):
 def test_the_judge_card_believes_numbers_not_names(now, then):
     html = eval_judge.judge_card(now.run, [now.run, then.run])
     assert "0.97</b> [0.94, 0.99]" in html and "often misses" in html
-    assert "not run" in html and "JUDGE_API_KEY=… python -m eval.run" in html
+    assert "not run" in html and "OPENAI_API_KEY=… python -m eval.run" in html
     strong = replace(then.run, name="big", judge={"kind": "openai", "name": "gpt-4o-mini"})
     html = eval_judge.judge_card(strong, [strong])
     assert "not run" not in html and "gpt-4o-mini" in html and "No control set" in html
@@ -240,11 +241,11 @@ def test_verdicts_are_shown_where_a_record_has_them(now):
         verdicts: object = None
 
     row = now.rows[1]
-    told = {"faithfulness": [{"claim": "<b>It</b> is.", "supported": False, "reason": "no"}]}
-    answers = {v: Judged(**{f: getattr(r, f) for f in r.__dataclass_fields__}, verdicts=told)
+    told = {"faithfulness": (SimpleNamespace(claim="<b>It</b> is.", verdict=0.25, reason="no <i>"),)}
+    answers = {v: Judged(**{f: getattr(r, f) for f in r.__dataclass_fields__} | {"verdicts": told})
                for v, r in row.answers.items()}
     html = eval_detail.detail(replace(row, answers=answers), now.run, 0, 1)
-    assert "What the judge said" in html and "&lt;b&gt;It&lt;/b&gt; is." in html
+    assert "What the judge said" in html and "<b>0.25</b> &lt;b&gt;It&lt;/b&gt; is. <small>no &lt;i&gt;" in html
     assert "What the judge said" not in eval_detail.detail(row, now.run, 0, 1)
 
 
