@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from space.errors import UserError
-from train.export import interleave_rotary, read_adapter, write_adapter
+from train.adapters import interleave_rotary, read_adapter, write_adapter
 
 
 class Field:
