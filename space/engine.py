@@ -54,6 +54,10 @@ class Engine(Protocol):
         """
         ...
 
+    def loading(self) -> str:
+        """What is being loaded, in words; "" once the engine can answer at once."""
+        ...
+
 
 class LocalEngine:
     """Answers with the files of a profile: one copy of the weights, a lane per kind of column."""
@@ -67,6 +71,11 @@ class LocalEngine:
         self._arrived: list[Job] = []
         self._wake = threading.Condition()
         self._worker: threading.Thread | None = None
+        self._loading = "Starting the engine."
+
+    def loading(self) -> str:
+        """See Engine.loading."""
+        return self._loading
 
     def warm(self) -> None:
         """Load the models in the background, so that the first question finds them ready."""
@@ -77,7 +86,8 @@ class LocalEngine:
         """See Engine.stream."""
         events: SimpleQueue[AnswerEvent] = SimpleQueue()
         closed = threading.Event()
-        jobs = [Job(request, events, [closed, stop] if stop else [closed]) for request in requests]
+        jobs = [Job(request, events, [event for event in (closed, stop, request.stop) if event])
+                for request in requests]
         worker = self._ensure_worker()
         with self._wake:
             self._arrived.extend(jobs)
@@ -104,10 +114,12 @@ class LocalEngine:
         those who stood in the old one are told by their heartbeat."""
         scheduler = Scheduler(self.lane)
         for tuned in (False, True):
+            self._loading = f"Loading the {'fine-tuned' if tuned else 'plain'} model of {self._profile.label}."
             try:
                 scheduler.places(tuned)
             except UserError as error:
                 log.warning("%s", error)
+        self._loading = ""
         while True:
             with self._wake:
                 while not self._arrived and not scheduler.busy:
@@ -143,6 +155,7 @@ class LocalEngine:
         lane = Lane(weights, self._context_tokens, self._threads, adapter, min(max(places, 1), PLACES))
         self._lanes[tuned] = lane, models.identify(profile, path, header, adapter)
         return self._lanes[tuned]
+
 
 def _next(events: SimpleQueue[AnswerEvent]) -> list[AnswerEvent]:
     """The next event; none where HEARTBEAT_S passes without one."""

@@ -27,13 +27,15 @@ from space.weights import Weights
 
 @dataclass(frozen=True)
 class Request:
-    """One answer to make. `deadline_s` counts from the moment it is handed in; requests of the same
-    `owner`, where one is named, may go on from what the engine still holds of each other's prompts."""
+    """One answer to make. `deadline_s` counts from the moment it is handed in; setting `stop` ends this
+    answer and leaves the others of its stream alone; requests of the same `owner`, where one is named,
+    may go on from what the engine still holds of each other's prompts."""
 
     variant: Variant
     prompt: tuple[prompts.Piece, ...]
     sampling: Sampling
     deadline_s: float = 300.0
+    stop: threading.Event | None = None
     owner: str = ""
 
 

@@ -13,6 +13,7 @@ from space.models import sha256_of
 from space.questions import load_examples
 from space.scheduler import Scheduler
 from space.schema import PLAIN, TUNED, PromptReading, Sampling, TextDelta
+from space.settings import load_settings
 
 pytestmark = pytest.mark.model
 GREEDY = Sampling(max_tokens=60)
@@ -40,8 +41,8 @@ def test_greedy_answers_equal_llama_cpp_pythons_own(engine, retriever, base_gguf
     llama = Llama(
         str(base_gguf),
         n_ctx=2048,
-        n_threads=2,
-        n_threads_batch=2,
+        n_threads=load_settings().thread_count,
+        n_threads_batch=load_settings().thread_count,
         verbose=False,
         lora_path=str(adapter_gguf) if variant.tuned else None,
     )
@@ -91,6 +92,14 @@ def test_stop_works_while_the_prompt_is_read(engine):
     assert finish == "stopped"
     assert stopped_s < whole / 4
     assert answers(engine, request(PLAIN, QUESTIONS[3]))["plain"].done.finish in ("end", "length")
+
+
+def test_stopping_one_answer_leaves_the_others_alone(engine):
+    stop = threading.Event()
+    stop.set()
+    got = answers(engine, request(PLAIN, long_question(), stop=stop), request(TUNED, "Hi!", Sampling(max_tokens=4)))
+    assert got["plain"].done.finish == "stopped" and got["plain"].done.answer_tokens == 0
+    assert got["tuned"].done.finish in ("end", "length") and not engine.loading()
 
 
 def test_a_deadline_ends_the_answer(engine):
