@@ -18,7 +18,7 @@ HOMES = {
         "space/corpus_tab.py",
         "space/about_tab.py",
     },
-    "llama_cpp": {"space/lane.py", "train/llama.py"},
+    "llama_cpp": {"space/weights.py", "train/llama.py"},
     "faiss": {"space/retriever.py"},
     "sentence_transformers": {"space/retriever.py"},
     "unsloth": {"train/tune.py"},
