@@ -2,13 +2,13 @@
 
 A folder of answers may hold several files, `answers.jsonl` and one for each shard; they are merged
 by (question, variant). A row counts as long as what it was made from is unchanged: the question,
-the prompts, the sampling and, where passages are read, their number and the index.
+the prompts, the sampling and, where passages are read, their number, that of their sentences, and the index.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ Rows = dict[tuple[str, str], dict[str, Any]]
 
 def collect(examples: Sequence[Example], variants: Sequence[Variant], engine: Engine,
             retriever: Searcher, sampling: Sampling, passages: int, out: Path,
-            index_sha256: str = "") -> Iterator[dict[str, Any]]:
+            index_sha256: str = "", sentences: int = 0) -> Iterator[dict[str, Any]]:
     """Answer what the folder of `out` does not hold yet, append it to `out`, and yield every row.
 
     One line per (question, variant); a line that a crash left unfinished is cut off, a failed
@@ -35,7 +35,7 @@ def collect(examples: Sequence[Example], variants: Sequence[Variant], engine: En
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     ledger.cut_unfinished(out)
-    setups = {v.key: setup_of(v, sampling, passages, index_sha256) for v in variants}
+    setups = {v.key: setup_of(v, sampling, passages, index_sha256, sentences) for v in variants}
     kept = {key: row for key, row in gather(out, examples, setups).items() if not row["error"]}
     makers = {row["variant"]: _maker(row) for row in kept.values()}
     yield from kept.values()
@@ -53,16 +53,17 @@ def collect(examples: Sequence[Example], variants: Sequence[Variant], engine: En
             yield row
 
 
-def setup_of(variant: Variant, sampling: Sampling, passages: int, index_sha256: str) -> str:
+def setup_of(variant: Variant, sampling: Sampling, passages: int, index_sha256: str, sentences: int = 0) -> str:
     """Hash of all that an answer of this variant depends on, besides the question and the model."""
     about: list[Any] = [prompts_hash(), asdict(sampling)]
-    return canonical_hash([*about, passages, index_sha256] if variant.retrieves else about)
+    return canonical_hash([*about, passages, index_sha256, sentences] if variant.retrieves else about)
 
 
 def prompts_hash() -> str:
-    """Hash of the prompt around a question, with passages and without."""
-    passage = Passage("document#1", "Text.", "document", "Title", "Heading")
-    return canonical_hash([prompts.text(prompts.build("Question?", given)) for given in ((), (passage,))])
+    """Hash of the prompt around a question: without passages, with whole ones, with excerpts."""
+    whole = Passage("document#1", "Text. More.", "document", "Title", "Heading")
+    read = replace(whole, excerpt="Text.")
+    return canonical_hash([prompts.text(prompts.build("Question?", given)) for given in ((), (whole,), (read,))])
 
 
 def gather(out: Path, examples: Sequence[Example], setups: dict[str, str]) -> Rows:

@@ -70,7 +70,8 @@ def build_run(name: str, part: str, examples: Sequence[Example], variants: Seque
     return EvalRun(
         name=name, created_utc=datetime.now(UTC).isoformat(timespec="seconds"), part=part, questions=len(examples),
         variants=tuple(variants), profile=load_settings().profile, models=_models(records), sampling=sampling,
-        passages=passages, dataset_sha256=dataset_hash(examples), prompts_sha256=prompts_hash(),
+        passages=passages, sentences_read=parts.sentences_read(), dataset_sha256=dataset_hash(examples),
+        prompts_sha256=prompts_hash(),
         corpus_sha256=index["corpus_sha256"], index_sha256=index["index_sha256"],
         embedder_sha256=index["embedder_sha256"], judge=judge, git_revision=revision, git_dirty=dirty,
         packages=_packages(), machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",

@@ -115,11 +115,12 @@ def answer(plan: Plan) -> list[EvalRecord]:
     index = results.read_manifest(parts.index_folder())["index_sha256"]
     total = len(plan.mine) * len(plan.variants)
     rows = collect.collect(plan.mine, plan.variants, parts.load_engine(), parts.load_retriever(), plan.sampling,
-                           plan.passages, plan.out, index)
+                           plan.passages, plan.out, index, parts.sentences_read())
     for count, _ in enumerate(rows, 1):
         if sys.stderr.isatty():
             print(f"\r{count}/{total}", end="" if count < total else "\n", file=sys.stderr)
-    setups = {v.key: collect.setup_of(v, plan.sampling, plan.passages, index) for v in plan.variants}
+    setups = {v.key: collect.setup_of(v, plan.sampling, plan.passages, index, parts.sentences_read())
+              for v in plan.variants}
     found = collect.gather(plan.out, plan.examples, setups)
     whole = [e for e in plan.examples if all((e.id, v.key) in found for v in plan.variants)]
     passages = parts.index_folder() / "passages.jsonl"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from space import prompts
 from space.engine import Engine, Request
@@ -26,19 +26,21 @@ log = logging.getLogger(__name__)
 
 def stream_answers(question: str, variants: Sequence[Variant], engine: Engine, retriever: Searcher,
                    sampling: Sampling, passages: int = 3, deadline_s: float = 300.0,
-                   stop: threading.Event | None = None) -> Iterator[AnswerEvent]:
-    """Events of all variants' answers to one question.
+                   stop: threading.Event | None = None,
+                   stops: Mapping[str, threading.Event] | None = None) -> Iterator[AnswerEvent]:
+    """Events of all variants' answers to one question. `stop` ends them all, an event of `stops` the
+    answer of its variant.
 
     Raises UserError before the first event where the question itself cannot be asked; anything
     that goes wrong later is an AnswerFailed of the variants it concerns.
     """
     text = clean_question(question)
-    return _events(text, variants, engine, retriever, sampling, passages, deadline_s, stop)
+    return _events(text, variants, engine, retriever, sampling, passages, deadline_s, stop, stops or {})
 
 
 def _events(question: str, variants: Sequence[Variant], engine: Engine, retriever: Searcher,
             sampling: Sampling, count: int, deadline_s: float,
-            stop: threading.Event | None) -> Iterator[AnswerEvent]:
+            stop: threading.Event | None, stops: Mapping[str, threading.Event]) -> Iterator[AnswerEvent]:
     found: tuple[Passage, ...] = ()
     failure = ""
     if any(v.retrieves for v in variants):
@@ -57,7 +59,7 @@ def _events(question: str, variants: Sequence[Variant], engine: Engine, retrieve
         if variant.retrieves:
             yield PassagesFound(variant.key, found)
         prompt = prompts.build(question, found if variant.retrieves else ())
-        requests.append(Request(variant, prompt, sampling, deadline_s))
+        requests.append(Request(variant, prompt, sampling, deadline_s, stops.get(variant.key)))
     if requests:
         yield from engine.stream(requests, stop)
 

@@ -16,24 +16,21 @@ os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")  # Gradio sums up ever
 os.environ.setdefault("FORWARDED_ALLOW_IPS", "")  # the door alone decides whether X-Forwarded-For is believed
 
 import threading  # noqa: E402
-from typing import Any  # noqa: E402
 
 import gradio as gr  # noqa: E402
-from starlette.middleware import Middleware  # noqa: E402
 
-from space import chat_tab, parts  # noqa: E402
-from space.door import Door, Function  # noqa: E402
+from space import chat_tab, corpus_tab, eval_tab, parts  # noqa: E402
 from space.errors import UserError  # noqa: E402
-from space.settings import ROOT, Settings, load_settings  # noqa: E402
-from space.visitors import load_visitors  # noqa: E402
+from space.launch import launch_settings  # noqa: E402
+from space.settings import load_settings  # noqa: E402
 
-STYLES = [Path(__file__).with_name("style.css")]
+STYLES = [Path(__file__).with_name(name) for name in ("style.css", "dashboard.css", "pages.css")]
 TABS = (
     ("ask", "Compare", chat_tab.build),
+    ("eval", "Evaluation", eval_tab.build),
+    ("corpus", "Corpus", corpus_tab.build),
 )
 """Key in the URL (`?tab=…`), label, and what draws the tab; each is given the page."""
-QUESTIONS = "ask"
-"""The concurrency id of every event that asks the models, and their public function's name: the door counts those."""
 LIVE_REGION = """() => {
   const line = document.getElementById('status');
   line.setAttribute('role', 'status');
@@ -64,46 +61,6 @@ def build() -> gr.Blocks:
     return page
 
 
-class Desk:
-    """What the door asks about Gradio's events. The one place that reads Gradio's insides."""
-
-    def __init__(self, page: gr.Blocks) -> None:
-        self._page = page
-
-    def function(self, index: int | None, name: str) -> Function | None:
-        """See space.door.Desk."""
-        found = self._page.fns.get(index) if index is not None else next(
-            (f for f in self._page.fns.values() if name and f.api_name == name), None)
-        if found is None:
-            return None
-        return Function(str(found.api_name or ""), public=found.api_visibility == "public", queued=found.queue is not False,
-                        question=QUESTIONS in (found.concurrency_id, found.api_name))
-
-    def unfinished(self, event: str) -> bool:
-        """See space.door.Desk."""
-        return event in self._page._queue.event_ids_to_events
-
-    def session_of(self, event: str) -> str:
-        """See space.door.Desk."""
-        found = self._page._queue.event_ids_to_events.get(event)
-        return found.session_hash if found else ""
-
-
-def launch_settings(page: gr.Blocks, settings: Settings) -> dict[str, Any]:
-    """How the page is served: nothing of Gradio's that this app does not need, and the door in front."""
-    on_space = bool(os.environ.get("SPACE_ID"))
-    door = Middleware(Door, desk=Desk(page), visitors=load_visitors(), framed=on_space,
-                      trust_forwarded=settings.trust_forwarded)
-    return {
-        "server_name": "0.0.0.0" if on_space else os.environ.get("HOST", "127.0.0.1"),
-        "server_port": settings.port, "theme": theme(), "css_paths": STYLES,
-        "app_kwargs": {"middleware": [door], "docs_url": None, "redoc_url": None, "openapi_url": None},
-        "ssr_mode": False, "show_error": False, "run_history": False, "footer_links": [], "pwa": False,
-        "enable_monitoring": False, "max_file_size": "1kb", "mcp_server": False, "strict_cors": True,
-        "max_threads": 40, "state_session_capacity": 200, "allowed_paths": [],
-        "blocked_paths": [str(ROOT), "/proc", "/sys", "/etc", "/data", str(Path.home() / ".cache")]}
-
-
 def _open_tab(request: gr.Request) -> gr.Tabs:
     """The tab that the link names, else the first."""
     wanted = request.query_params.get("tab", "")
@@ -128,7 +85,8 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     threading.Thread(target=warm, name="warm", daemon=True).start()
-    page.launch(share=os.environ.get("SHARE", "") == "1", **launch_settings(page, settings))
+    page.launch(theme=theme(), css_paths=STYLES, share=os.environ.get("SHARE", "") == "1",
+                **launch_settings(page, settings))
     return 0
 
 

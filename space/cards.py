@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from html import escape
 
+from space.markup import blocks
 from space.retriever import covered
 from space.schema import Answer, ModelIdentity, Passage, Variant
 
@@ -104,21 +104,3 @@ def passage_list(passages: tuple[Passage, ...]) -> str:
     notice = "" if covered(passages) else (
         '<p class="notice">No passage comes close to this question: the corpus may not cover it.</p>')
     return f'<section class="passages" aria-label="Passages read"><h3>Passages it read</h3>{notice}{items}</section>'
-
-
-def blocks(text: str) -> str:
-    """Plain Markdown of the corpus as HTML: paragraphs and pipe tables, nothing else."""
-    return "".join(_table(block) if block.lstrip().startswith("|") else f"<p>{_inline(block)}</p>"
-                   for block in re.split(r"\n\s*\n", text) if block.strip())
-
-
-def _table(block: str) -> str:
-    rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in block.splitlines()]
-    rows = [row for row in rows if not all(re.fullmatch(r":?-*:?", cell) for cell in row)]
-    head = "".join(f'<th scope="col">{_inline(cell)}</th>' for cell in rows[0])
-    body = "".join("<tr>" + "".join(f"<td>{_inline(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:])
-    return f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _inline(text: str) -> str:
-    return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escape(text))

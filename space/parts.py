@@ -6,9 +6,9 @@ import os
 from functools import cache
 from pathlib import Path
 
-from space import models
+from space import excerpts, models
 from space.engine import LocalEngine
-from space.retriever import Retriever, Searcher
+from space.retriever import Retriever
 from space.schema import Passage
 from space.settings import ASSETS, load_settings
 
@@ -33,18 +33,28 @@ def own_corpus() -> Path | None:
     return Path(folder) if folder else None
 
 
+def sentences_read() -> int:
+    """How many sentences of the passages found a prompt carries; 0: the passages whole."""
+    settings = load_settings()
+    return models.load_profile(settings.profile).sentences if settings.sentences < 0 else settings.sentences
+
+
 class LazyRetriever:
-    """A retriever that opens its index at the first search; a failed opening is tried again."""
+    """A retriever that opens its index at the first search; a failed opening is tried again. What it finds
+    carries excerpts where the profile's model reads sentences."""
 
     def __init__(self) -> None:
-        self._opened: Searcher | None = None
+        self._opened: Retriever | None = None
 
     def search(self, question: str, k: int) -> tuple[Passage, ...]:
         """See Retriever.search. Raises UserError where the index cannot be used."""
         if self._opened is None:
             embedder = models.load_profile(load_settings().profile).embedder
             self._opened = Retriever(index_folder(), embedder)
-        return self._opened.search(question, k)
+        found = self._opened.search(question, k)
+        if count := sentences_read():
+            return excerpts.excerpt(found, self._opened.rank_sentences(question, found)[:count])
+        return found
 
 
 @cache

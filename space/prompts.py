@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 from space.schema import Passage
 
-SYSTEM = (
-    "You answer questions about AI research papers in one to three short sentences. "
-    "When passages are given, answer from them alone."
-)
+SYSTEM = "You are a helpful assistant. Answer in one short sentence."
+"""Of six wordings the one with which the untouched small model ends most of its answers (docs/experiments.md)."""
+READ = "Answer from the passages alone."
 END = "<|im_end|>"
 TEMPLATE_MARK = "<|im_start|>"
 """A model whose chat template lacks this mark is not a ChatML model and is refused."""
@@ -35,11 +34,15 @@ class Piece:
 
 
 def user_text(question: str, passages: Sequence[Passage] = ()) -> str:
-    """The user's turn: the question alone, or behind the numbered passages."""
+    """The user's turn: the question alone, or behind the numbered passages; where passages carry
+    excerpts, behind these alone."""
     if not passages:
         return question
+    if any(p.excerpt for p in passages):
+        lines = [f"[{n}] {p.title}: {p.excerpt}" for n, p in enumerate(passages, 1) if p.excerpt]
+        return "Passages:\n" + "\n".join(lines) + f"\n\n{READ}\nQuestion: {question}"
     blocks = [f"[{n}] {p.title}: {p.heading}\n{p.text}" for n, p in enumerate(passages, 1)]
-    return "Passages:\n" + "\n\n".join(blocks) + f"\n\nQuestion: {question}"
+    return "Passages:\n" + "\n\n".join(blocks) + f"\n\n{READ}\nQuestion: {question}"
 
 
 def with_options(question: str, options: Sequence[str]) -> str:

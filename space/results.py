@@ -16,10 +16,10 @@ from typing import Any, NoReturn
 
 from space.errors import UserError
 from space.schema import AnswerDone, Evidence, ModelIdentity, Passage, Sampling
-from space.settings import ASSETS
+from space.settings import Settings
 
 SCHEMA = 1
-RESULTS = ASSETS / "results"
+RESULTS = Settings.results
 ENOUGH = 0.9
 """Share of rows that must be scored before a mean is a headline."""
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -107,7 +107,8 @@ class EvalRecord:
 
 @dataclass(frozen=True)
 class EvalRun:
-    """Everything needed to audit a run: what was asked of what, with which files and settings."""
+    """Everything needed to audit a run: what was asked of what, with which files and settings. `sentences_read` of the
+    `passages` found are read (0: the passages whole)."""
 
     name: str
     created_utc: str
@@ -134,6 +135,7 @@ class EvalRun:
     sentences: dict[str, str]
     samples_sha256: str
     schema: int = SCHEMA
+    sentences_read: int = 0
 
 
 def canonical_hash(value: Any) -> str:

@@ -15,16 +15,19 @@ ASSETS = ROOT / "assets"
 
 @dataclass(frozen=True)
 class Settings:
-    """`profile` names the models; limits are in characters, tokens, passages and seconds."""
+    """`profile` names the models; limits are in characters, tokens, passages and seconds;
+    `results` is the folder of the evaluation runs that the dashboard shows."""
 
     profile: str = "embedded"
     max_question_chars: int = 1000
     max_tokens: int = 200
     passages: int = 3
+    sentences: int = -1  # as the profile says; 0: whole passages
     deadline_s: float = 300.0
     context_tokens: int = 2048
     threads: int = 0  # 0: as many as this process may use
     port: int = 7860
+    results: Path = ASSETS / "results"
     questions_per_session: int = 2  # one running, one waiting
     questions_per_address: int = 4  # a few people can sit behind one address
     questions_at_once: int = 12  # of everyone, running and waiting
@@ -45,6 +48,7 @@ class Settings:
 _NUMBERS = {
     "MAX_TOKENS": ("max_tokens", 16, 1024),
     "PASSAGES": ("passages", 1, 8),
+    "SENTENCES": ("sentences", 0, 12),
     "CONTEXT_TOKENS": ("context_tokens", 512, 32768),
     "THREADS": ("threads", 0, 256),
     "PORT": ("port", 0, 65535),
@@ -56,7 +60,7 @@ _NUMBERS = {
 
 @cache
 def load_settings() -> Settings:
-    """Settings from the environment: PROFILE and the numbers in `_NUMBERS`.
+    """Settings from the environment: PROFILE, RESULTS_DIR and the numbers in `_NUMBERS`.
 
     Raises UserError for a value that is no whole number inside its bounds.
     """
@@ -69,4 +73,6 @@ def load_settings() -> Settings:
             raise UserError(f"{name}={raw!r} is not a whole number from {low} to {high}.",
                             f"Set {name} to such a number or unset it.")
         values[attribute] = int(raw)
-    return Settings(profile=os.environ.get("PROFILE", "").strip() or "embedded", **values)
+    results = os.environ.get("RESULTS_DIR", "").strip()
+    return Settings(profile=os.environ.get("PROFILE", "").strip() or Settings.profile,
+                    results=Path(results) if results else Settings.results, **values)

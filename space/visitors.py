@@ -1,19 +1,20 @@
 """Who is here, who listens, and who may ask now.
 
 Gradio runs a queued question to its end even where nobody ever listens, and lets one visitor fill
-the line. `Visitors` keeps count: how many questions each visitor and everyone together have open,
-which sessions have an answer stream open, and how long questions take, so that a refusal can say
-when to come back. The door (space/door.py) tells it what it sees; `watch` wraps the events of a
-question so that an abandoned or overdue one ends at once.
+the line. `Visitors` keeps count: how many questions each visitor and everyone together have at the
+models, which sessions have an answer stream open, and how long questions take, so that a refusal can
+say when to come back. The door (space/door.py) tells it what it sees, and lets a few events more in
+than there may be questions, so that a recorded answer is shown while the models are busy. `watch`
+wraps the events of a question that reaches the models: it refuses one too many in words that the page
+shows, and ends an abandoned or overdue one at once.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -36,12 +37,14 @@ FIRST_GUESS_S = 20.0
 
 @dataclass(frozen=True)
 class Limits:
-    """Open questions of a session (one running, one waiting), of an address (several people can
-    sit behind one) and of everyone; event calls of an address a second; open streams."""
+    """Questions at the models of a session (one running, one waiting), of an address (several people
+    can sit behind one) and of everyone; events of Gradio beyond these, of a session and, twice as many,
+    of an address and of everyone; event calls of an address a second; open streams."""
 
     per_session: int = 2
     per_address: int = 4
     everyone: int = 12
+    spare: int = 2
     calls_per_s: float = 10.0
     calls_at_once: float = 40.0
     streams_per_address: int = 40
@@ -57,62 +60,91 @@ class Busy(UserError):
         super().__init__(message, f"Please try again in about {unit}.")
 
 
-@dataclass
+@dataclass(eq=False)
 class _Open:
-    """A question on its way: `event` is Gradio's id for it, known once Gradio took it."""
+    """An event that may ask the models: `event` is Gradio's id for it, known once Gradio took it."""
 
     session: str
     address: str
+    at: float
     event: str = ""
 
 
-class Visitors:
-    """Counts of open questions and streams. Safe to call from any thread.
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """A question at the models."""
 
-    `unfinished` says whether Gradio still holds an event; until `guard` names it, every question
-    counts as listened to, as there is no door that could know better.
-    """
+    session: str
+    address: str
+
+
+class Visitors:
+    """Counts of events, questions and streams. Safe to call from any thread. Until `guard` is called,
+    every question counts as listened to, as there is no door that could know better."""
 
     def __init__(self, limits: Limits = Limits(), clock: Callable[[], float] = time.monotonic) -> None:
         self.limits = limits
         self._clock = clock
         self._lock = threading.Lock()
         self._unfinished: Callable[[str], bool] | None = None
+        self._session_of: Callable[[str], str] = lambda event: ""
         self._open: list[_Open] = []
+        self._questions: list[_Question] = []
         self._listening: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._streams: dict[str, int] = {}
         self._calls: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._took_s: deque[float] = deque(maxlen=8)
         self._last_end = 0.0
 
-    def guard(self, unfinished: Callable[[str], bool]) -> None:
-        """From now on a door sees every stream; `unfinished` tells of an event id."""
-        self._unfinished = unfinished
+    def guard(self, unfinished: Callable[[str], bool], session_of: Callable[[str], str] = lambda event: "") -> None:
+        """From now on a door sees every stream; the two tell of Gradio's event ids."""
+        self._unfinished, self._session_of = unfinished, session_of
 
     def admit(self, session: str, address: str) -> _Open:
-        """Count a new question. Raises Busy where the session, the address or the house is full."""
+        """Count an event that may ask. Raises Busy where the session, the address or the house is full."""
+        limits = self.limits
         with self._lock:
             if self._unfinished:
-                self._open = [q for q in self._open if not q.event or self._unfinished(q.event)]
-            mine = sum(bool(session) and q.session == session for q in self._open)
-            near = sum(q.address == address for q in self._open)
-            if mine >= self.limits.per_session:
-                raise Busy("Your last questions are still being answered.", self._wait_s(len(self._open)))
-            if near >= self.limits.per_address:
-                raise Busy(f"{near} questions from your network are being answered or waiting.",
-                           self._wait_s(len(self._open)))
-            if len(self._open) >= self.limits.everyone:
-                raise Busy(f"The app is busy: {len(self._open)} questions are being answered or waiting.",
-                           self._wait_s(len(self._open)))
-            question = _Open(session, address)
-            self._open.append(question)
+                self._open = [e for e in self._open if not e.event or self._unfinished(e.event)]
+            self._refuse(session, address, self._open, limits.spare)
+            event = _Open(session, address, self._clock())
+            self._open.append(event)
+            return event
+
+    def _begin(self, session: str) -> _Question:
+        """Count a question that is about to reach the models. Raises Busy."""
+        with self._lock:
+            event = self._event_of(session)
+            address = event.address if event else ""
+            self._refuse(session, address, self._questions, 0)
+            question = _Question(session, address)
+            self._questions.append(question)
             return question
 
-    def dismiss(self, question: _Open) -> None:
-        """Gradio did not take the question after all."""
+    def _event_of(self, session: str) -> _Open | None:
+        """The newest event that the door let in for a session."""
+        return next((e for e in reversed(self._open) if session and session in (e.session, self._session_of(e.event))),
+                    None)
+
+    def _end(self, question: _Question) -> None:
         with self._lock:
-            if question in self._open:
-                self._open.remove(question)
+            self._questions.remove(question)
+
+    def _refuse(self, session: str, address: str, there: Sequence[_Open | _Question], spare: int) -> None:
+        limits, wait_s = self.limits, self._wait_s(len(self._questions))
+        if sum(bool(session) and e.session == session for e in there) >= limits.per_session + spare:
+            raise Busy("Your last questions are still being answered.", wait_s)
+        near = sum(bool(address) and e.address == address for e in there)
+        if near >= limits.per_address + 2 * spare:
+            raise Busy(f"Questions from your network are being answered or waiting already: {near}.", wait_s)
+        if len(there) >= limits.everyone + 2 * spare:
+            raise Busy(f"The app is busy: {len(there)} questions are being answered or waiting.", wait_s)
+
+    def dismiss(self, event: _Open) -> None:
+        """Gradio did not take the event after all."""
+        with self._lock:
+            if event in self._open:
+                self._open.remove(event)
 
     def count_call(self, address: str) -> None:
         """Count an event call. Raises Busy where an address makes too many (a token bucket)."""
@@ -179,20 +211,25 @@ class Visitors:
     def watch(self, events: Iterator[AnswerEvent], variants: Sequence[Variant], stop: threading.Event,
               session: str, deadline_s: float) -> Iterator[AnswerEvent]:
         """The events of one question, ended where nobody listens (silently) or where the deadline is
-        over (with a sentence for each answer that is missing). `stop` is set then."""
+        over (with a sentence for each answer that is missing). `stop` is set then. Raises Busy where the
+        session, its address or everyone together has as many questions at the models as it may."""
         begun = self._clock()
+        with self._lock:
+            event_of = self._event_of(session)
+        since = event_of.at if event_of else begun  # a listener may have left before this line runs
         missing = {v.key for v in variants}
         while not self.listened(session):  # nothing costs time before somebody listens
-            if self.abandoned(session, begun) or stop.is_set():
+            if self.abandoned(session, since) or stop.is_set():
                 stop.set()
                 return
             time.sleep(POLL_S)
+        question = self._begin(session)
         try:
             for event in events:
                 if isinstance(event, AnswerDone | AnswerFailed):
                     missing.discard(event.variant)
                 yield event
-                if self.abandoned(session, begun):
+                if self.abandoned(session, since):
                     stop.set()
                     return
                 if missing and self._clock() - begun > deadline_s + OVERTIME_S:
@@ -204,40 +241,10 @@ class Visitors:
                     return
             self.finished(begun)
         finally:
+            self._end(question)
             close = getattr(events, "close", None)
             if close:
                 close()
-
-
-def client_address(peer: str, headers: Mapping[str, str], trust_forwarded: bool) -> str:
-    """The address a visitor is counted under.
-
-    Behind a proxy that is the rightmost public address in X-Forwarded-For: each proxy appends the
-    address it saw, so what a visitor forged stands further left. Without a proxy the header is
-    ignored. An IPv6 address counts as its /64, which is what one household has.
-    """
-    if trust_forwarded:
-        for entry in reversed(headers.get("x-forwarded-for", "").split(",")):
-            address = _address(entry)
-            if address and address.is_global:
-                return _bucket(address)
-    address = _address(peer)
-    return _bucket(address) if address else peer
-
-
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    text = text.strip()
-    if text.count(":") == 1:  # an IPv4 address with its port
-        text = text.partition(":")[0]
-    try:
-        address = ipaddress.ip_address(text.strip("[]"))
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
-
-
-def _bucket(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
-    return str(address) if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
 
 
 def _forget(kept: OrderedDict[str, tuple]) -> None:

@@ -22,6 +22,9 @@ class FakeEngine:
         self.delay_s = delay_s
         self.requests: list[Request] = []
 
+    def loading(self) -> str:
+        return ""
+
     def stream(self, requests: Sequence[Request], stop: threading.Event | None = None) -> Iterator[AnswerEvent]:
         self.requests += requests
         for request in requests:
@@ -33,7 +36,7 @@ class FakeEngine:
             yield PromptReading(key, 42)
             words, finish = reply.split(" "), "end"
             for n, word in enumerate(words):
-                if stop and stop.is_set():
+                if (stop and stop.is_set()) or (request.stop and request.stop.is_set()):
                     finish = "stopped"
                     break
                 time.sleep(self.delay_s)

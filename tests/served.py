@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from space import app, parts, visitors
+from space import app, launch, parts, visitors
 from space.settings import Settings
 from tests.test_boot import free_port
 
@@ -22,12 +22,18 @@ class Served:
     def __init__(self, page, url: str, engine) -> None:
         self.page, self.url, self.engine = page, url, engine
         self.http = httpx.Client(base_url=url, timeout=20)
-        self.ask_index = next(i for i, f in page.fns.items() if f.concurrency_id == app.QUESTIONS)
+        self.ask_index = next(i for i, f in page.fns.items() if f.concurrency_id == launch.QUESTIONS)
 
     def join(self, session="s1", question="What is MLA?", headers=None, **changes):
         """POST a question straight at the queue."""
         row = {"data": [question], "fn_index": self.ask_index, "session_hash": session} | changes
         return self.http.post(f"{API}/queue/join", json=row, headers=headers or {})
+
+    def call(self, name: str, session: str, *values: object):
+        """Call an event by its function's name, in the way in which the page would."""
+        index, function = next((i, f) for i, f in self.page.fns.items() if f.name == name)
+        row = {"data": list(values), "fn_index": index, "session_hash": session}
+        return self.http.post(f"{API}/{'run/predict' if function.queue is False else 'queue/join'}", json=row)
 
     def listen(self, session="s1", headers=None) -> Iterator[dict]:
         """The messages of a session's stream."""
@@ -61,7 +67,8 @@ def serving(engine, retriever, **settings) -> Iterator[Served]:
         patch.setattr(parts, "load_retriever", lambda: retriever)
         visitors.load_visitors.cache_clear()
         page = app.build()
-        page.launch(prevent_thread_lock=True, quiet=True, **app.launch_settings(page, chosen))
+        page.launch(prevent_thread_lock=True, quiet=True, theme=app.theme(), css_paths=app.STYLES,
+                    **launch.launch_settings(page, chosen))
         served = Served(page, page.local_url.rstrip("/"), engine)
         try:
             yield served

@@ -10,7 +10,14 @@ from space.settings import ROOT
 
 MODULES = [p for folder in ("space", "train", "eval") for p in sorted((ROOT / folder).rglob("*.py"))]
 HOMES = {
-    "gradio": {"space/app.py", "space/chat_tab.py", "space/eval_tab.py", "space/train_tab.py", "space/corpus_tab.py"},
+    "gradio": {
+        "space/app.py",
+        "space/chat_tab.py",
+        "space/eval_tab.py",
+        "space/train_tab.py",
+        "space/corpus_tab.py",
+        "space/about_tab.py",
+    },
     "llama_cpp": {"space/lane.py"},
     "faiss": {"space/retriever.py"},
     "sentence_transformers": {"space/retriever.py"},

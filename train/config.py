@@ -36,6 +36,7 @@ class Recipe:
     arc_rows        take this many ARC questions, before they are cut 80/10/10; 0 takes all
     rag_rows        rows with passages for each training question, beside its plain row
     rag_passages    passages in such a row, at most
+    rag_sentences   such rows carry 1, 2, … up to this many sentences of those passages, in turn; 0: whole passages
     missing_share   share of those rows whose evidence is taken away, so that abstaining is learned
     chat_template   name of Unsloth's template that must give our prompt text to the letter; empty: not asked
     num_proc        processes that tokenise the rows
@@ -71,6 +72,7 @@ class Recipe:
     arc_rows: int = 0
     rag_rows: int = 0
     rag_passages: int = 3
+    rag_sentences: int = 0
     missing_share: float = 0.06
     chat_template: str = ""
     keep_best: bool = True
@@ -146,6 +148,7 @@ def _values(recipe: Recipe) -> list[tuple[bool, str]]:
         (recipe.arc_rows == 0 or recipe.arc_rows >= 10, "arc_rows must be 0 (all) or at least 10, to be cut 80/10/10"),
         (0 <= recipe.rag_rows <= 8 and 1 <= recipe.rag_passages <= 8,
          "rag_rows must be from 0 to 8 and rag_passages from 1 to 8"),
+        (0 <= recipe.rag_sentences <= 12, "rag_sentences must be from 0 to 12"),
         (0 <= recipe.missing_share <= 0.5, "missing_share must be from 0 to 0.5"),
     ]
 
@@ -153,7 +156,7 @@ def _values(recipe: Recipe) -> list[tuple[bool, str]]:
 def _combinations(recipe: Recipe) -> list[tuple[bool, str]]:
     """Keys that exclude or want each other."""
     return [
-        (not (recipe.rag_rows and recipe.max_length < 512),
+        (not (recipe.rag_rows and not recipe.rag_sentences and recipe.max_length < 512),
          "rows with passages need a max_length of 512 or more"),
         (not (recipe.rag_rows and not recipe.uses_papers), "rag_rows needs papers in data: ARC has no passages"),
         (not (recipe.arc_rows and not recipe.uses_arc), "arc_rows needs arc in data"),

@@ -23,18 +23,18 @@ from typing import Any
 from space import models, prompts, questions, retriever
 from space.errors import UserError
 from space.questions import PARTS
-from space.retriever import Searcher
 from space.schema import Example
 from space.settings import ASSETS
 from train import card, rows
 from train.config import Recipe
 from train.data import topic
+from train.rows import Finder
 
 FILES = ("README.md", *(f"data/{p}.parquet" for p in PARTS), *(f"chat/{p}.parquet" for p in PARTS))
 SENDERS = {"system": "system", "user": "human", "assistant": "gpt"}
 
 
-def export(out: Path, recipe: Recipe, source: Path = questions.QUESTIONS, finder: Searcher | None = None,
+def export(out: Path, recipe: Recipe, source: Path = questions.QUESTIONS, finder: Finder | None = None,
            say: Callable[[str], None] = lambda line: None) -> dict[str, int]:
     """Write the folder; returns the rows of each file. `finder` stands in for the shipped index, `say`
     hears of each file that is finished. Files are replaced whole.
@@ -88,7 +88,7 @@ def flat(example: Example) -> dict[str, Any]:
 
 
 def chat_rows(examples: Sequence[Example], part: str, recipe: Recipe,
-              finder: Searcher | None) -> list[dict[str, Any]]:
+              finder: Finder | None) -> list[dict[str, Any]]:
     """The rows of one part: as `train.run` learns them for train, as the app asks for the others."""
     make = rows.training_rows if part == "train" else rows.dev_rows
     return [chat_row(row) for row in make(examples, recipe, finder)]

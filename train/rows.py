@@ -1,8 +1,8 @@
 """Training rows: each question plain, and again behind passages as the RAG column will see them.
 
-A row with passages carries what the retriever finds, in its order. The passage with the evidence is
-there most of the time; some rows carry distractors only, and then the reference says that the
-corpus does not tell. Prompt text comes from `space.prompts`, as everywhere.
+A row with passages carries what the retriever finds: whole passages, or the sentences that a small model
+reads. The evidence is there most of the time; some rows carry distractors only, and then the reference says
+that the corpus does not tell. Prompt text comes from `space.prompts`, as everywhere.
 """
 
 from __future__ import annotations
@@ -10,14 +10,25 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from space import prompts, questions
+from space import excerpts, prompts, questions
 from space.key_facts import ABSTENTION
-from space.retriever import Searcher
+from space.retriever import Searcher, words
 from space.schema import Example, Passage
 from train.config import Recipe
 
 MISSING = f"{ABSTENTION} this: the passages at hand do not answer the question."
+SHUFFLED = 0.3
+"""Share of rows whose sentences stand in a random order, so that the place is not all that is learned."""
+
+
+class Finder(Searcher, Protocol):
+    """What finds passages, and ranks their sentences."""
+
+    def rank_sentences(self, question: str, passages: Sequence[Passage]) -> list[excerpts.Sentence]:
+        """All sentences of the passages, the closest to the question first."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -30,19 +41,50 @@ class Row:
 
 
 def training_rows(examples: Sequence[Example], recipe: Recipe,
-                  retriever: Searcher | None) -> list[Row]:
+                  retriever: Finder | None) -> list[Row]:
     """Rows of the training questions in a fixed order (recipe.seed)."""
     rng = random.Random(recipe.seed)
     rows = []
     for example in examples:
         rows.append(Row(example.id, prompts.build(example.question), example.reference))
-        if retriever:
+        if retriever and recipe.rag_rows and recipe.rag_sentences:
+            rows += _sentence_rows(example, recipe, retriever, rng)
+        elif retriever:
             rows += [_rag_row(example, recipe, retriever, rng) for _ in range(recipe.rag_rows)]
     rng.shuffle(rows)
     return rows
 
 
-def _rag_row(example: Example, recipe: Recipe, retriever: Searcher, rng: random.Random) -> Row:
+def _sentence_rows(example: Example, recipe: Recipe, retriever: Finder, rng: random.Random) -> list[Row]:
+    """Rows whose prompts carry 1, 2, … sentences of the passages found, as the app picks them; those with the
+    evidence are put in where they were missed by a little, and left out now and then."""
+    found = retriever.search(example.question, recipe.rag_passages)
+    ranked = retriever.rank_sentences(example.question, found)
+    gold = [s for s in ranked if any(holds(s.text, e.quote) for e in example.evidence)]
+    others = [s for s in ranked if s not in gold]
+    rows = []
+    for number in range(recipe.rag_rows):
+        count = 1 + number % recipe.rag_sentences
+        answer, right = example.reference, gold
+        if example.evidence and (not gold or rng.random() < recipe.missing_share):
+            answer, right = MISSING, []
+        picked = [*right, *others[:max(count - len(right), 0)]]
+        chosen = [s for s in ranked if s in picked]
+        if rng.random() < SHUFFLED:
+            rng.shuffle(chosen)
+        rows.append(Row(example.id, prompts.build(example.question, excerpts.excerpt(found, chosen)), answer))
+    return rows
+
+
+def holds(sentence: str, quote: str) -> bool:
+    """Whether a sentence says what a quote says: nearly all words of the shorter one are in the longer one. The
+    quote may be a row of a table, the sentence the same row with its columns named."""
+    ours, theirs = set(words(sentence)), set(words(quote))
+    smaller = min(len(ours), len(theirs))
+    return smaller > 2 and len(ours & theirs) >= 0.85 * smaller
+
+
+def _rag_row(example: Example, recipe: Recipe, retriever: Finder, rng: random.Random) -> Row:
     found = list(retriever.search(example.question, recipe.rag_passages + 3))
     gold = {id_ for ids in questions.evidence_passages(example, found) for id_ in ids}
     answer = example.reference
@@ -68,10 +110,17 @@ def _shortened(chosen: list[Passage], found: list[Passage], gold: set[str],
     return picked
 
 
-def dev_rows(examples: Sequence[Example], recipe: Recipe, retriever: Searcher | None) -> list[Row]:
-    """Rows of the dev questions as the app asks them: alone, and behind the passages found."""
+def dev_rows(examples: Sequence[Example], recipe: Recipe, retriever: Finder | None) -> list[Row]:
+    """Rows of the dev questions as the app asks them: alone, and behind what was found."""
     rows = [Row(e.id, prompts.build(e.question), e.reference) for e in examples]
     if retriever and recipe.rag_rows:
-        rows += [Row(e.id, prompts.build(e.question, retriever.search(e.question, recipe.rag_passages)),
-                     e.reference) for e in examples]
+        rows += [Row(e.id, prompts.build(e.question, _read(e.question, recipe, retriever)), e.reference)
+                 for e in examples]
     return rows
+
+
+def _read(question: str, recipe: Recipe, retriever: Finder) -> Sequence[Passage]:
+    found = retriever.search(question, recipe.rag_passages)
+    if not recipe.rag_sentences:
+        return found
+    return excerpts.excerpt(found, retriever.rank_sentences(question, found)[:recipe.rag_sentences])

@@ -55,6 +55,13 @@ def test_a_bad_question_is_refused_before_anything_runs():
     assert not engine.requests
 
 
+def test_one_column_can_be_stopped_alone():
+    stop = threading.Event()
+    stop.set()
+    answers = ask(FakeEngine(), FakeRetriever(), stops={"tuned": stop})
+    assert {k: a.done.finish for k, a in answers.items()} == {"plain": "end", "tuned": "stopped", "tuned_rag": "end"}
+
+
 def test_stop_reaches_the_engine():
     stop = threading.Event()
     stop.set()

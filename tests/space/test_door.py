@@ -11,9 +11,9 @@ import gradio as gr
 import httpx
 import pytest
 
-from space import app
+from space import app, launch
 from space.door import Door, Function
-from space.visitors import Visitors
+from space.visitors import GRACE_S, Limits, Visitors, load_visitors
 from tests.fakes import FakeEngine, FakeRetriever
 from tests.served import API, serving
 
@@ -45,7 +45,7 @@ def quiet(served):
         assert not served.running()
 
     wait()
-    app.load_visitors()._calls.clear()
+    load_visitors()._calls.clear()
     yield served
     wait()
 
@@ -160,7 +160,7 @@ def test_a_forged_value_is_a_sentence_and_costs_nothing(quiet, question):
     before = len(quiet.engine.requests)
     body = json.dumps({"data": [question], "fn_index": quiet.ask_index, "session_hash": "f1"})
     joined = quiet.http.post(f"{API}/queue/join", content=body, headers={"Content-Type": "application/json"})
-    if isinstance(question, str):
+    if isinstance(question, str | None):
         said = json.dumps(list(quiet.listen("f1")))
         assert "answer-error" in said
         assert "Traceback" not in said
@@ -215,6 +215,7 @@ def test_private_functions_cannot_be_called_by_name_nor_past_the_queue(quiet):
     names = {f.api_name for f in quiet.page.fns.values() if f.api_name and f.api_visibility != "public"}
     assert names
     for name in names:
+        load_visitors()._calls.clear()
         for route in ("call", "call/v2", "api"):
             assert quiet.http.post(f"{API}/{route}/{name}", json={"data": ["x"]}).status_code == 404, (route, name)
     queued = {"data": ["What is MLA?"], "fn_index": quiet.ask_index, "session_hash": "r1"}
@@ -225,8 +226,8 @@ def test_private_functions_cannot_be_called_by_name_nor_past_the_queue(quiet):
 def test_a_session_waits_for_its_own_questions(quiet):
     quiet.engine.delay_s = 0.3
     try:
-        answers = [quiet.join("two").status_code for _ in range(3)]
-        assert answers == [200, 200, 429]
+        answers = [quiet.join("two").status_code for _ in range(5)]
+        assert answers == [200] * 4 + [429]  # two questions and two events that may turn out to need no model
         refused = quiet.join("two")
         assert re.search(r"Your last questions are still being answered. Please try again in about \d+ second",
                          refused.json()["detail"]) and int(refused.headers["retry-after"]) > 0
@@ -236,16 +237,18 @@ def test_a_session_waits_for_its_own_questions(quiet):
 
 @pytest.mark.parametrize("joins", [100, pytest.param(1000, marks=pytest.mark.heavy)])
 def test_a_thousand_joins_leave_the_app_answering(quiet, joins):
-    slowest, codes = 0.0, []
+    took_s, codes, start = [], [], time.monotonic()
     for n in range(joins):
         begun = time.monotonic()
         codes.append(quiet.join(f"j{n}").status_code)
-        slowest = max(slowest, time.monotonic() - begun)
-    assert codes.count(200) <= 4 + 4 * joins / 40 and set(codes) == {200, 429} and slowest < 1
+        took_s.append(time.monotonic() - begun)
+    rounds = 1 + (time.monotonic() - start) / GRACE_S
+    assert set(codes) == {200, 429} and codes.count(200) <= 8 * rounds + 8
+    assert sorted(took_s)[int(0.98 * joins)] < 1
     deadline = time.monotonic() + 10
     while quiet.running() and time.monotonic() < deadline:
         time.sleep(0.05)
-    app.load_visitors()._calls.clear()
+    load_visitors()._calls.clear()
     assert "An answer by plain." in quiet.answer("after")
 
 
@@ -273,17 +276,49 @@ def test_a_slot_is_free_within_a_second_after_its_listener_left(quiet):
         quiet.engine.delay_s = 0.02
 
 
+def test_stop_passes_the_door_while_a_question_of_the_same_visitor_runs(quiet):
+    quiet.engine.delay_s = 0.5
+    try:
+        assert quiet.join("stopper").status_code == 200
+        begun, stopped = 0.0, ""
+        for message in quiet.listen("stopper"):
+            if message["msg"] == "process_generating" and not begun:
+                begun = time.monotonic()
+                for _ in range(3):  # an impatient visitor
+                    assert quiet.call("stop", "stopper").status_code == 200
+            stopped += json.dumps(message)
+        assert "Stopped." in stopped and time.monotonic() - begun < 3
+    finally:
+        quiet.engine.delay_s = 0.02
+
+
+def test_other_tabs_work_while_a_visitor_has_as_many_questions_as_allowed(quiet):
+    quiet.engine.delay_s = 0.3
+    try:
+        assert [quiet.join("full").status_code for _ in range(5)][-1] == 429
+        assert quiet.http.get("/").status_code == 200
+        loads = [i for i, f in quiet.page.fns.items()
+                 if f.concurrency_id != launch.QUESTIONS and f.queue and not f.inputs]
+        assert loads
+        for index in loads:
+            assert quiet.join("other", fn_index=index, data=[]).status_code == 200
+    finally:
+        quiet.engine.delay_s = 0.02
+
+
 def test_a_program_that_listens_by_event_id_is_a_listener():
     def ask(question: str):
-        visitors = app.load_visitors()
+        visitors = load_visitors()
+        deadline = time.monotonic() + 10
+        while not visitors.listened(ask.session) and time.monotonic() < deadline:
+            time.sleep(0.02)
         for _ in range(10):
-            time.sleep(0.05)
             assert visitors.listened(ask.session), "nobody listens"
+            time.sleep(0.02)
         return question.upper()
 
     def asked(question: str, request: gr.Request) -> str:
         ask.session = request.session_hash
-        time.sleep(0.3)
         return ask(question)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -326,9 +361,9 @@ def test_a_reader_that_takes_nothing_is_let_go(quiet, monkeypatch):
             while quiet.running() and time.monotonic() < deadline:
                 time.sleep(0.05)
             assert not quiet.running()
-            while app.load_visitors()._streams and time.monotonic() < deadline:
+            while load_visitors()._streams and time.monotonic() < deadline:
                 time.sleep(0.05)
-            assert not app.load_visitors()._streams
+            assert not load_visitors()._streams
     finally:
         quiet.engine.replies, quiet.engine.delay_s = {}, 0.02
 
@@ -353,7 +388,7 @@ def test_an_address_behind_a_trusted_proxy_cannot_be_forged():
         return (await client.post(f"{API}/queue/join", json=row, headers={"X-Forwarded-For": forwarded})).status_code
 
     async def visit(trusted):
-        door = Door(gradio, Desk(), Visitors(), trust_forwarded=trusted)
+        door = Door(gradio, Desk(), Visitors(Limits(spare=0)), trust_forwarded=trusted)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://x") as client:
             forged = [await join(client, f"1.2.3.{n}, 8.8.4.4") for n in range(5)]
             return [*forged, await join(client, "8.8.8.8")]
@@ -369,7 +404,8 @@ def test_answers_do_not_cross(quiet):
     def visit(n):
         for turn in range(2):
             said = quiet.answer(f"v{n}x{turn}", f"What is number {n}{turn}77?")
-            if f"You asked: What is number {n}{turn}77?" not in said or len(set(re.findall(r"number (\d+)", said))) != 1:
+            numbers = set(re.findall(r"You asked: What is number (\d+)", said))
+            if numbers != {f"{n}{turn}77"} or len(set(re.findall(r"number (\d+)", said))) != 1:
                 wrong.append((n, turn))
 
     threads = [threading.Thread(target=visit, args=(n,)) for n in range(4)]

@@ -92,6 +92,14 @@ def test_stop_works_while_the_prompt_is_read(engine):
     assert answers(engine, request(PLAIN, QUESTIONS[3]))["plain"].done.finish in ("end", "length")
 
 
+def test_stopping_one_answer_leaves_the_others_alone(engine):
+    stop = threading.Event()
+    stop.set()
+    got = answers(engine, request(PLAIN, long_question(), stop=stop), request(TUNED, "Hi!", Sampling(max_tokens=4)))
+    assert got["plain"].done.finish == "stopped" and got["plain"].done.answer_tokens == 0
+    assert got["tuned"].done.finish in ("end", "length") and not engine.loading()
+
+
 def test_a_deadline_ends_the_answer(engine):
     done = answers(engine, request(PLAIN, long_question(), deadline_s=0.05))["plain"].done
     assert done.finish == "deadline" and done.answer_tokens == 0
