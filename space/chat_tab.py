@@ -19,6 +19,7 @@ from space.errors import UserError
 from space.questions import load_examples
 from space.schema import CHAT_VARIANTS, Answer, AnswerFailed, Example, Sampling
 from space.settings import load_settings
+from space.visitors import load_visitors
 
 UPDATE_S = 0.1
 """At most ten screen updates a second."""
@@ -97,6 +98,7 @@ def _ask(text: str, session: str, stops: Stops) -> Iterator[list]:
         events = stream_answers(text, CHAT_VARIANTS, parts.load_engine(), parts.load_retriever(),
                                 Sampling(max_tokens=settings.max_tokens), settings.passages,
                                 settings.deadline_s, stop)
+        events = load_visitors().watch(events, CHAT_VARIANTS, stop, session, settings.deadline_s)
         yield _screen(answers, "Looking for passages.", running=True)
         drawn, shown = 0.0, ""
         for event in events:
