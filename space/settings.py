@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from space.errors import UserError
 
@@ -15,7 +16,8 @@ ASSETS = ROOT / "assets"
 
 @dataclass(frozen=True)
 class Settings:
-    """`profile` names the models; limits are in characters, tokens, passages and seconds."""
+    """`profile` names the models; limits are in characters, tokens, passages and seconds. Evaluation runs
+    are read from `results_dir`, votes of the blind test are kept in `votes_dir`."""
 
     profile: str = "embedded"
     max_question_chars: int = 1000
@@ -26,6 +28,8 @@ class Settings:
     context_tokens: int = 2048
     threads: int = 0  # 0: as many as this process may use
     port: int = 7860
+    results_dir: Path = ASSETS / "results"
+    votes_dir: Path = ROOT / "work" / "votes"
 
     @property
     def thread_count(self) -> int:
@@ -34,6 +38,7 @@ class Settings:
         return max(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, 1)
 
 
+_FOLDERS = {"RESULTS_DIR": "results_dir", "VOTES_DIR": "votes_dir"}
 _NUMBERS = {
     "MAX_TOKENS": ("max_tokens", 16, 1024),
     "PASSAGES": ("passages", 1, 8),
@@ -46,11 +51,11 @@ _NUMBERS = {
 
 @cache
 def load_settings() -> Settings:
-    """Settings from the environment: PROFILE and the numbers in `_NUMBERS`.
+    """Settings from the environment: PROFILE, the folders in `_FOLDERS` and the numbers in `_NUMBERS`.
 
     Raises UserError for a value that is no whole number inside its bounds.
     """
-    values: dict[str, int] = {}
+    values: dict[str, Any] = {}
     for name, (attribute, low, high) in _NUMBERS.items():
         raw = os.environ.get(name, "").strip()
         if not raw:
@@ -59,4 +64,6 @@ def load_settings() -> Settings:
             raise UserError(f"{name}={raw!r} is not a whole number from {low} to {high}.",
                             f"Set {name} to such a number or unset it.")
         values[attribute] = int(raw)
+    values |= {attribute: Path(raw) for name, attribute in _FOLDERS.items()
+               if (raw := os.environ.get(name, "").strip())}
     return Settings(profile=os.environ.get("PROFILE", "").strip() or "embedded", **values)
