@@ -17,13 +17,15 @@ import threading  # noqa: E402
 
 import gradio as gr  # noqa: E402
 
-from space import chat_tab, parts  # noqa: E402
+from space import chat_tab, corpus_tab, eval_tab, parts  # noqa: E402
 from space.errors import UserError  # noqa: E402
 from space.settings import load_settings  # noqa: E402
 
-STYLES = [Path(__file__).with_name("style.css")]
+STYLES = [Path(__file__).with_name(name) for name in ("style.css", "dashboard.css", "pages.css")]
 TABS = (
-    ("ask", "Compare", chat_tab.build),
+    ("compare", "Compare", chat_tab.build),
+    ("eval", "Evaluation", eval_tab.build),
+    ("corpus", "Corpus", corpus_tab.build),
 )
 """Key in the URL (`?tab=…`), label, and what draws the tab; each is given the page."""
 LIVE_REGION = """() => {

@@ -6,7 +6,7 @@ from html import escape
 
 from space import key_facts, marks, prompts
 from space.comparison import Column, Comparison
-from space.schema import VARIANTS, Answer, AnswerDone, Example, ModelIdentity
+from space.schema import VARIANTS, Answer, AnswerDone, Example, ModelIdentity, Variant
 
 ROLES = {
     "plain": "the base model as it is",
@@ -60,6 +60,14 @@ def card(comparison: Comparison, position: int) -> str:
         f'{_verdict(comparison.example, answer)}{_numbers(answer.done)}{_identity(answer.done)}'
         f'{_details(comparison, column)}</section>'
     )
+
+
+def empty_card(variant: Variant) -> str:
+    """A column before the first question."""
+    return (f'<section class="card {variant.key}" data-variant="{variant.key}" data-state="waiting" '
+            f'aria-label="{escape(variant.label)}"><header><h3>{escape(variant.label)}</h3>'
+            f'<p class="role">{escape(ROLES[variant.key])}</p><p class="state">waiting</p></header>'
+            '<div class="answer"><p class="answer-empty">The answer appears here.</p></div></section>')
 
 
 def _blind_card(comparison: Comparison, position: int, answer: Answer) -> str:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from space import examples, follow_up, parts, recorded
+from space import examples, follow_up, parts, recorded, votes
 from space.answer import stream_answers
 from space.comparison import Column, Comparison
 from space.errors import UserError
@@ -66,29 +66,51 @@ class Runs:
 
 
 def begin(question: object, options: Options, previous: Comparison | None = None, blind: bool = False,
-          follow: bool = False, live: bool = False) -> Comparison:
+          follow: bool = False, live: bool = False, anew: bool = False, earlier: tuple[str, ...] = ()) -> Comparison:
     """The comparison that a question opens: the recorded one where there is one (unless `live` is asked
-    for), else one to run. It follows up on `previous` where `follow` says so or the words do.
+    for), else one to run. It follows up on `earlier` questions where those are given, else on `previous` where
+    `follow` says so or the words do and it is not to begin `anew`.
 
     Raises UserError where the question cannot be asked.
     """
     text = clean_question(question)
-    earlier: tuple[str, ...] = ()
-    if previous and (follow or follow_up.is_follow_up(text)):
+    if follow and previous and text == previous.question:
+        raise UserError("This is the question that was just answered.", "Type what you want to know next.")
+    earlier = tuple(clean_question(turn) for turn in earlier)
+    if not earlier and previous and not anew and (follow or follow_up.is_follow_up(text)):
         earlier = follow_up.remembered(previous.earlier, previous.question)
+    if blind and previous and not previous.blind and (text, earlier) == (previous.question, previous.earlier):
+        raise UserError("You have just seen these answers with their names.", "Ask another question for a blind test.")
     found = None if live or earlier else recorded.find(text, options)
     if found is None:
         empty = {key: Column(Answer(key), options.sampling) for key in KEYS}
         found = Comparison(text, options, KEYS, empty, earlier, example=None if earlier else examples.find(text))
-    order = tuple(random.sample(KEYS, len(KEYS))) if blind else KEYS
-    return replace(found, blind=blind, order=order)
+    return replace(found, blind=blind, order=_order(blind))
+
+
+def _order(blind: bool) -> tuple[str, ...]:
+    return tuple(random.sample(KEYS, len(KEYS))) if blind else KEYS
+
+
+def vote(comparison: Comparison, position: int) -> tuple[Comparison, str]:
+    """The comparison with its names, and what to say, after a vote for the column at `position` (behind the last
+    one: a tie). Raises UserError where there is nothing to vote on."""
+    if not comparison.hidden or not comparison.finished:
+        raise UserError("There is no blind test to vote on.", "Tick the blind test and ask a question.")
+    choice = comparison.order[position] if position < len(comparison.order) else votes.TIE
+    says = "You saw no difference" if choice == votes.TIE else f"You chose {VARIANTS[choice].label}"
+    try:
+        votes.record(comparison, choice)
+        kept = "Your vote is counted in the Evaluation tab."
+    except UserError as error:
+        kept = str(error)
+    return replace(comparison, vote=choice), f"{says}; here are the names. {kept}"
 
 
 def reopen(comparison: Comparison, options: Options, blind: bool = False) -> Comparison:
     """The same question, follow-up or not, to be answered live."""
     empty = {key: Column(Answer(key), options.sampling) for key in KEYS}
-    order = tuple(random.sample(KEYS, len(KEYS))) if blind else KEYS
-    return replace(comparison, options=options, columns=empty, order=order, blind=blind, vote="")
+    return replace(comparison, options=options, columns=empty, order=_order(blind), blind=blind, vote="")
 
 
 def again(comparison: Comparison, key: str, options: Options) -> Comparison:

@@ -3,47 +3,90 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
+from typing import Any
 
 import gradio as gr
 
-from space import examples, models
+from space import cards, chat_words, evidence, examples, models
+from space.comparison import Comparison
 from space.options import BOUNDS, default_options
 from space.schema import CHAT_VARIANTS
 from space.settings import load_settings
 
 VIEWS = {"Found in passages": "found", "Changed from plain": "diff", "Text only": "text"}
 """How the answers are marked: label and the value of `data-view` that style.css knows."""
+CHOICES = ("A is best", "B is best", "C is best", "Tie")
+"""The buttons of a blind vote: one for each column from left to right, and one for none."""
+PICKED = """element.addEventListener('click', (event) => {
+  const chip = event.target.closest('button[data-question]');
+  if (chip) trigger('select', {question: chip.dataset.question});
+});"""
+"""A click on an example hands over its question; "" asks for any."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Every component that an event reads or writes. `cards`, `agains` and `halts` go by position."""
+    """Every component that an event reads or writes. `cards`, `agains`, `halts` and `votes` go by position."""
 
     question: gr.Textbox
     ask: gr.Button
     follow: gr.Button
     stop: gr.Button
+    examples: gr.HTML
     blind: gr.Checkbox
     options: tuple[gr.Slider, gr.Slider, gr.Slider, gr.Number]
-    groups: dict[str, gr.Dataset]
-    surprise: gr.Button
-    models: gr.HTML
     status: gr.HTML
+    models: gr.HTML
     asked: gr.HTML
     live: gr.Button
     view: gr.Radio
     cards: tuple[gr.HTML, ...]
     agains: tuple[gr.Button, ...]
     halts: tuple[gr.Button, ...]
+    vote: gr.Row
+    votes: tuple[gr.Button, ...]
+    share: gr.Row
+    copy: gr.Button
+    link: gr.Textbox
+    markdown: gr.Button
+    html: gr.Button
     below: gr.HTML
     comparison: gr.State
+    saved: gr.Textbox
 
 
-def draw() -> Layout:
-    """Draw the tab inside the current Blocks."""
-    gr.HTML(_intro(), elem_id="intro")
-    loading = gr.HTML(models_line("Looking at the models."), elem_id="models")
+def draw(first: Comparison | None) -> Layout:
+    """Draw the tab inside the current Blocks, with the comparison `first` on it, if there is one."""
+    gr.HTML(chat_words.intro(models.load_profile(load_settings().profile)), elem_id="intro")
+    question, ask, follow, stop = _ask_row()
+    follow.interactive = bool(first)
+    chips = gr.HTML(chat_words.chips(examples.groups()), elem_id="examples", js_on_load=PICKED,
+                    visible=bool(examples.groups()))
+    blind, options = _settings()
+    with gr.Row(elem_id="status-row"):
+        says = chat_words.GREETING if first else chat_words.INVITATION
+        status = gr.HTML(chat_words.status_line(says), elem_id="status")
+        loading = gr.HTML(chat_words.models_line("Looking at the models."), elem_id="models")
+    with gr.Row(elem_id="asked-row"):
+        asked = gr.HTML(chat_words.asked(first) if first else "", elem_id="asked")
+        live = gr.Button("Run live", scale=0, min_width=110, elem_id="live", visible=_shown(first))
+        view = gr.Radio(list(VIEWS), value=next(iter(VIEWS)), label="Marks on the answers", elem_id="view",
+                        visible=_shown(first), container=False, show_label=False, scale=0, min_width=440)
+    drawn, agains, halts = _columns(first)
+    vote, votes = _vote_row()
+    share, copy, link, markdown, html = _share_row(first)
+    below = gr.HTML(evidence.below(first) if first else "", elem_id="below")
+    return Layout(question, ask, follow, stop, chips, blind, options, status, loading, asked, live, view, drawn, agains,
+                  halts, vote, votes, share, copy, link, markdown, html, below, gr.State(first, time_to_live=3600),
+                  gr.Textbox(visible="hidden", elem_id="saved", label="File to save"))
+
+
+def _shown(condition: object) -> Any:
+    """Shown or hidden; hidden parts stay in the page, so that nothing is built anew."""
+    return True if condition else "hidden"
+
+
+def _ask_row() -> tuple[gr.Textbox, gr.Button, gr.Button, gr.Button]:
     with gr.Row(elem_id="ask-row"):
         question = gr.Textbox(
             label="Your question", placeholder="Ask about R1, V3, MLA, GRPO, DualPipe, 3FS …   ( / )", show_label=False,
@@ -52,39 +95,12 @@ def draw() -> Layout:
         ask = gr.Button("Ask", variant="primary", scale=1, min_width=90, elem_id="ask")
         follow = gr.Button("Follow up", scale=1, min_width=110, elem_id="follow", interactive=False)
         stop = gr.Button("Stop", variant="stop", scale=1, min_width=90, elem_id="stop", interactive=False)
-    groups = _examples(question)
-    surprise, blind, options = _settings(bool(groups))
-    status = gr.HTML(status_line("Type a question or pick one above."), elem_id="status")
-    with gr.Row(elem_id="asked-row"):
-        asked = gr.HTML("", elem_id="asked")
-        live = gr.Button("Run live", scale=0, min_width=110, elem_id="live", visible="hidden")
-        view = gr.Radio(list(VIEWS), value=next(iter(VIEWS)), label="Marks on the answers", elem_id="view",
-                        visible="hidden", container=False, show_label=False, scale=0, min_width=320)
-    columns = _columns()
-    below = gr.HTML("", elem_id="below")
-    return Layout(question, ask, follow, stop, blind, options, groups, surprise, loading, status, asked, live, view,
-                  *columns, below, gr.State(None, time_to_live=3600))
+    return question, ask, follow, stop
 
 
-def _examples(question: gr.Textbox) -> dict[str, gr.Dataset]:
-    found = examples.groups()
-    datasets = {}
-    with gr.Column(elem_id="examples", visible=bool(found)):
-        for key, group in found.items():
-            label, _ = examples.GROUPS[key]
-            with gr.Row(elem_classes="example-row"):
-                gr.HTML(f'<h2 class="example-group">{escape(label)}</h2>', elem_classes="example-name")
-                datasets[key] = gr.Dataset(
-                    components=[question], samples=[[e.question] for e in group], show_label=False, label=label,
-                    sample_labels=[e.question for e in group],
-                    container=False, elem_id=f"examples-{key}", samples_per_page=20)
-    return datasets
-
-
-def _settings(shipped: bool) -> tuple[gr.Button, gr.Checkbox, tuple[gr.Slider, gr.Slider, gr.Slider, gr.Number]]:
+def _settings() -> tuple[gr.Checkbox, tuple[gr.Slider, gr.Slider, gr.Slider, gr.Number]]:
     default = default_options()
     with gr.Row(elem_id="drawer-row"):
-        surprise = gr.Button("Surprise me", size="sm", elem_id="surprise", min_width=120, scale=0, visible=shipped)
         blind = gr.Checkbox(False, label="Blind test: shuffle and unname the next answers", elem_id="blind",
                             container=False)
         with gr.Accordion("Settings", open=False, elem_id="settings"), gr.Row():
@@ -92,56 +108,40 @@ def _settings(shipped: bool) -> tuple[gr.Button, gr.Checkbox, tuple[gr.Slider, g
                 gr.Slider(*BOUNDS["temperature"], value=default.temperature, step=0.05, label="Temperature",
                           info="0 always picks the likeliest word", elem_id="temperature"),
                 gr.Slider(*BOUNDS["max_tokens"], value=default.max_tokens, step=8, label="Longest answer, tokens",
-                          elem_id="max-tokens"),
-                gr.Slider(*BOUNDS["passages"], value=default.passages, step=1, label="Passages", elem_id="passages"),
+                          info="about 0.75 words each", elem_id="max-tokens"),
+                gr.Slider(*BOUNDS["passages"], value=default.passages, step=1, label="Passages",
+                          info="read by the third column", elem_id="passages"),
                 gr.Number(default.seed, label="Seed", precision=0, minimum=BOUNDS["seed"][0],
                           maximum=BOUNDS["seed"][1], info="counts above temperature 0", elem_id="seed"))
-    return surprise, blind, options
+    return blind, options
 
 
-def _columns() -> tuple[tuple[gr.HTML, ...], tuple[gr.Button, ...], tuple[gr.Button, ...]]:
+def _columns(first: Comparison | None) -> tuple[tuple[gr.HTML, ...], tuple[gr.Button, ...], tuple[gr.Button, ...]]:
     drawn, agains, halts = [], [], []
     with gr.Row(elem_id="columns", equal_height=True):
         for n, variant in enumerate(CHAT_VARIANTS):
             with gr.Column(min_width=280, elem_classes="column"):
-                drawn.append(gr.HTML(empty_card(variant.key, variant.label), elem_id=f"card-{n}"))
+                drawn.append(gr.HTML(cards.card(first, n) if first else cards.empty_card(variant), elem_id=f"card-{n}"))
                 with gr.Row(elem_classes="column-buttons"):
                     halts.append(gr.Button("Stop", size="sm", min_width=60, scale=0, elem_id=f"stop-{n}",
                                            elem_classes="halt", visible="hidden"))
-                    agains.append(gr.Button("Again", size="sm", min_width=60, scale=0, elem_id=f"again-{n}",
-                                            elem_classes="again", visible="hidden"))
+                    agains.append(gr.Button("Regenerate", size="sm", min_width=60, scale=0, elem_id=f"again-{n}",
+                                            elem_classes="again", visible=_shown(first)))
     return tuple(drawn), tuple(agains), tuple(halts)
 
 
-def empty_card(key: str, label: str) -> str:
-    """A column before the first question."""
-    from space.cards import ROLES
-
-    return (f'<section class="card {key}" data-variant="{key}" data-state="waiting" aria-label="{escape(label)}">'
-            f'<header><h3>{escape(label)}</h3><p class="role">{escape(ROLES[key])}</p><p class="state">waiting</p>'
-            f'</header><div class="answer"><p class="answer-empty">The answer appears here.</p></div></section>')
+def _vote_row() -> tuple[gr.Row, tuple[gr.Button, ...]]:
+    with gr.Row(elem_id="vote-row", visible="hidden") as row:
+        votes = tuple(gr.Button(label, min_width=90, elem_classes="vote", elem_id=f"vote-{n}")
+                      for n, label in enumerate(CHOICES))
+    return row, votes
 
 
-def status_line(text: str) -> str:
-    """The one line that a screen reader hears."""
-    return f'<p class="status-line">{escape(text)}</p>'
-
-
-def models_line(text: str, ready: bool = False) -> str:
-    """What the models are doing; seen, not read aloud."""
-    return f'<p class="models-line {"ready" if ready else "loading"}">{escape(text)}</p>'
-
-
-def _intro() -> str:
-    profile = models.load_profile(load_settings().profile)
-    small = (
-        f"The answers come from <b>{escape(profile.label)}</b>, a real 4-bit model small enough to install "
-        "with pip and to run on two CPU cores, so expect its facts to be shaky. Set "
-        "<code>PROFILE=qwen2.5-3b</code> to run Qwen2.5-3B-Instruct where the Hugging Face Hub can be reached."
-        if profile.name == "embedded" else
-        f"The answers come from <b>{escape(profile.label)}</b>, 4-bit, on this machine's CPU.")
-    return (
-        "<h1>Does fine-tuning help? Does retrieval help?</h1>"
-        "<p>One question about AI research papers, three answers: the plain model, the same weights with a "
-        "LoRA adapter trained on questions about the papers, and the adapter with passages retrieved from "
-        f"the corpus.</p><p class='small-model'>{small}</p>")
+def _share_row(first: Comparison | None) -> tuple[gr.Row, gr.Button, gr.Textbox, gr.Button, gr.Button]:
+    with gr.Row(elem_id="share-row", visible=_shown(first)) as row:
+        copy = gr.Button("Copy link", size="sm", min_width=100, scale=0, elem_id="link-copy")
+        markdown = gr.Button("Save as Markdown", size="sm", min_width=150, scale=0, elem_id="save-markdown")
+        html = gr.Button("Save as HTML", size="sm", min_width=120, scale=0, elem_id="save-html")
+        link = gr.Textbox("", show_label=False, label="Link to this comparison", container=False, elem_id="link",
+                          interactive=False, visible="hidden", max_lines=1, min_width=220, scale=1)
+    return row, copy, link, markdown, html

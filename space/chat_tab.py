@@ -1,25 +1,29 @@
 """The compare tab: one question, three answers side by side.
 
-One generator yields to all three columns; three listeners on one button would stream one after
-another in the browser. What happens is in chat_flow.py, what is drawn in cards.py and evidence.py; this
-module joins them to the components of chat_layout.py. Every event goes through the queue; the stop
-buttons have a lane of their own there, or they would wait for the answers they are to stop.
+One generator yields to all three columns; three listeners on one button would stream one after another in the
+browser. What happens is in chat_flow.py, what is drawn in chat_screen.py, cards.py and evidence.py; this module
+joins them to the components of chat_layout.py. Every event goes through the queue; the stop buttons have a lane of
+their own there, or they would wait for the answers they are to stop.
+
+`?tab=compare&q=QUESTION&temperature=…&max_tokens=…&passages=…&seed=…` opens a comparison (space/share.py).
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from space import cards, chat_flow, evidence, examples, parts, recorded
-from space.chat_flow import Frame, Runs
-from space.chat_layout import VIEWS, Layout, draw, models_line, status_line
+from space import api, chat_flow, examples, parts, recorded, saved, share
+from space.chat_flow import Runs
+from space.chat_layout import VIEWS, Layout, draw
+from space.chat_screen import Screen, Update
+from space.chat_words import models_line, status_line
 from space.comparison import Comparison
 from space.errors import UserError
 from space.options import check_options
@@ -27,8 +31,6 @@ from space.options import check_options
 SCRIPT = Path(__file__).with_name("chat.js")
 LOADING_S = 240
 """How long a page follows the loading of the models."""
-Update = dict[Any, Any]
-"""New values by component."""
 ANSWERING: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 16, "concurrency_id": "ask",
                              "trigger_mode": "once", "api_visibility": "private"}
 STOPPING: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 16, "concurrency_id": "stop",
@@ -39,37 +41,47 @@ LOOKING: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 64, "
 
 def build(page: gr.Blocks) -> None:
     """Draw the tab inside the current Blocks, which is `page`, and join its events."""
-    layout, runs = draw(), Runs()
+    layout, runs = draw(recorded.first()), Runs()
     screen = Screen(layout)
-    _join_questions(layout, screen, runs)
+    _join_questions(page, layout, screen, runs)
     _join_columns(layout, screen, runs)
+    _join_votes(layout, screen)
+    _join_sharing(layout)
     script = SCRIPT.read_text(encoding="utf-8")
-    layout.view.change(None, layout.view, None, js=f"(label) => chatView({VIEWS!r}[label])")
-    page.load(None, js=f"() => {{ {script} }}")
+    layout.view.change(None, layout.view, None, js=f"(label) => chatView({VIEWS!r}[label])", api_visibility="private")
+    page.load(None, js=f"() => {{ {script} }}", api_visibility="private")
     page.load(_follow_loading, None, layout.models, **LOOKING)
-    page.load(screen.greet, None, screen.outputs, **LOOKING)
+    gr.api(_ask_api, api_name="ask", api_description=api.DESCRIPTION, concurrency_limit=16, concurrency_id="ask")
 
 
-def _join_questions(layout: Layout, screen: Screen, runs: Runs) -> None:
-    """Ask, follow up, run live, the examples, and stop."""
+def _join_questions(page: gr.Blocks, layout: Layout, screen: Screen, runs: Runs) -> None:
+    """Ask, follow up, run live, the examples, a link that asks, and stop."""
     inputs = [layout.question, layout.comparison, layout.blind, *layout.options]
 
-    def asking(follow: bool = False, live: bool = False, chosen: Callable[[Any], Any] | None = None) -> Any:
-        def ask(given: Any, previous: Comparison | None, blind: bool, request: gr.Request,
+    def asking(follow: bool = False, live: bool = False) -> Callable[..., Iterator[Update]]:
+        def ask(text: str, previous: Comparison | None, blind: bool, request: gr.Request,
                 *options: Any) -> Iterator[Update]:
-            text = chosen(given) if chosen else given
             if live and previous:
                 text = previous.question
-            yield from screen.ask(text, None if chosen else previous, blind, options, request.session_hash or "", runs,
-                                  follow=follow, live=live, picked=bool(chosen))
+            yield from answer(screen, text, previous, blind, options, request.session_hash or "", runs, follow, live)
         return ask
+
+    def pick(event: gr.EventData, previous: Comparison | None, blind: bool, request: gr.Request,
+             *options: Any) -> Iterator[Update]:
+        given = event._data.get("question") if isinstance(event._data, dict) else ""
+        text = str(given or "") or _surprise(previous)
+        shown = {layout.question: text}
+        yield from answer(screen, text, previous, blind, options, request.session_hash or "", runs, opening=shown,
+                          anew=True)
+
+    def follow_link(request: gr.Request) -> Iterator[Update]:
+        yield from opened_link(screen, dict(request.query_params), request.session_hash or "", runs)
 
     gr.on([layout.ask.click, layout.question.submit], asking(), inputs, screen.outputs, **ANSWERING)
     layout.follow.click(asking(follow=True), inputs, screen.outputs, **ANSWERING)
     layout.live.click(asking(live=True), inputs, screen.outputs, **ANSWERING)
-    layout.surprise.click(asking(chosen=_surprise), inputs, screen.outputs, **ANSWERING)
-    for dataset in layout.groups.values():
-        dataset.click(asking(chosen=lambda row: row[0]), [dataset, *inputs[1:]], screen.outputs, **ANSWERING)
+    layout.examples.select(pick, inputs[1:], screen.outputs, **ANSWERING)
+    page.load(follow_link, None, [*screen.outputs, *layout.options], **ANSWERING)
 
     def stop(request: gr.Request) -> None:
         runs.stop(request.session_hash or "")
@@ -83,7 +95,7 @@ def _join_columns(layout: Layout, screen: Screen, runs: Runs) -> None:
         def repeat(comparison: Comparison | None, request: gr.Request, *options: Any,
                    position: int = position) -> Iterator[Update]:
             if comparison:
-                yield from screen.again(comparison, position, options, request.session_hash or "", runs)
+                yield from regenerated(screen, comparison, position, options, request.session_hash or "", runs)
 
         def stop(comparison: Comparison | None, request: gr.Request, position: int = position) -> None:
             if comparison:
@@ -93,9 +105,99 @@ def _join_columns(layout: Layout, screen: Screen, runs: Runs) -> None:
         halt.click(stop, layout.comparison, None, **STOPPING)
 
 
-def _surprise(now: Any) -> str:
-    example = examples.surprise(but=now if isinstance(now, str) else "")
+def _join_votes(layout: Layout, screen: Screen) -> None:
+    """The buttons of the blind test: one a column, and a tie."""
+    for position, button in enumerate(layout.votes):
+        def vote(comparison: Comparison | None, position: int = position) -> Update:
+            if not comparison:
+                return screen.refused("There is nothing to vote on.")
+            try:
+                return screen.still(*chat_flow.vote(comparison, position))
+            except UserError as error:
+                return screen.refused(str(error))
+
+        button.click(vote, layout.comparison, screen.outputs, **LOOKING)
+
+
+def _join_sharing(layout: Layout) -> None:
+    """Copy the link, save as a file. The browser writes the file, so nothing is kept on the server."""
+    def link(comparison: Comparison | None, request: gr.Request) -> tuple[Any, str]:
+        if not comparison:
+            return gr.skip(), status_line("There is nothing to link to yet.")
+        return (gr.update(value=share.link(comparison, request.headers), visible=True),
+                status_line("The link stands in the box below the answers, and is copied where the browser allows it."))
+
+    def save(kind: str) -> Callable[[Comparison | None, gr.Request], str]:
+        def write(comparison: Comparison | None, request: gr.Request) -> str:
+            if not comparison:
+                return ""
+            return json.dumps(saved.file(comparison, kind, share.link(comparison, request.headers)), allow_nan=False)
+        return write
+
+    layout.copy.click(link, layout.comparison, [layout.link, layout.status], **LOOKING).then(
+        None, layout.link, None, js="(link) => chatCopy(link)", api_visibility="private")
+    for button, kind in ((layout.markdown, "md"), (layout.html, "html")):
+        button.click(save(kind), layout.comparison, layout.saved, **LOOKING).then(
+            None, layout.saved, None, js="(file) => chatSave(file)", api_visibility="private")
+
+
+def answer(screen: Screen, text: object, previous: Comparison | None, blind: bool, options: tuple[Any, ...],
+           session: str, runs: Runs, follow: bool = False, live: bool = False, anew: bool = False,
+           earlier: tuple[str, ...] = (), opening: Update | None = None) -> Iterator[Update]:
+    """The updates of a question: at once where its answers are recorded, else as they are written. `anew`: it
+    never follows up on `previous`; `earlier` are the questions that a link says it follows up on."""
+    try:
+        checked = check_options(*options)
+        if live and previous and previous.earlier:
+            comparison = chat_flow.reopen(previous, checked, blind)
+        else:
+            comparison = chat_flow.begin(text, checked, previous, blind, follow, live, anew, earlier)
+    except UserError as error:
+        yield {**screen.refused(str(error)), **(opening or {})}
+        return
+    if comparison.finished:
+        runs.stop(session)
+        says = (chat_flow.summary(comparison, comparison.order) if comparison.hidden
+                else "Recorded answers, shown at once. Run live asks the models now.")
+        yield {**screen.still(comparison, says), **(opening or {})}
+        return
+    yield from screen.stream(chat_flow.run(comparison, comparison.order, session, runs), opening or {})
+
+
+def regenerated(screen: Screen, comparison: Comparison, position: int, options: tuple[Any, ...], session: str,
+                runs: Runs) -> Iterator[Update]:
+    """The updates of one column that is asked anew."""
+    key = comparison.order[position]
+    try:
+        anew = chat_flow.again(comparison, key, check_options(*options))
+    except UserError as error:
+        yield screen.refused(str(error))
+        return
+    yield from screen.stream(chat_flow.run(anew, [key], session, runs), {}, keep_below=True)
+
+
+def opened_link(screen: Screen, query: dict[str, str], session: str, runs: Runs) -> Iterator[Update]:
+    """The updates of a page that was opened by a link with a question; nothing without one."""
+    asked = share.read(query)
+    if not asked:
+        return
+    settings = zip(screen.layout.options, asked.options, strict=True)
+    opening = {screen.layout.question: asked.question, **{part: value for part, value in settings if value is not None}}
+    yield from answer(screen, asked.question, None, False, asked.options, session, runs, earlier=asked.earlier,
+                      opening=opening)
+
+
+def _surprise(now: Comparison | None) -> str:
+    example = examples.surprise(but=now.question if now else "")
     return example.question if example else ""
+
+
+def _ask_api(question: str, variants: list[str] | None = None, temperature: float = 0.0, max_tokens: int = 200,
+             passages: int = 3, seed: int = 3407) -> dict:
+    try:
+        return api.ask(question, variants, temperature, max_tokens, passages, seed)
+    except UserError as error:
+        raise gr.Error(str(error), print_exception=False) from None
 
 
 async def _follow_loading() -> AsyncIterator[str]:
@@ -107,111 +209,6 @@ async def _follow_loading() -> AsyncIterator[str]:
             break
         if says != shown:
             shown = says
-            yield models_line(says + " Recorded answers can be read meanwhile." if recorded.first() else says)
+            yield models_line(says)
         await asyncio.sleep(0.25)
     yield models_line("The models are ready.", ready=True)
-
-
-class Screen:
-    """Turns frames into updates of the components; only what changed is sent."""
-
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
-        self.outputs = [
-            layout.question, layout.ask, layout.follow, layout.stop, layout.status, layout.asked, layout.live,
-            layout.view, *layout.cards, *layout.agains, *layout.halts, layout.below, layout.comparison]
-
-    def greet(self) -> Update:
-        """What a visitor sees first: a recorded comparison, where there is one."""
-        comparison = recorded.first()
-        if not comparison:
-            return {self.layout.status: status_line("Type a question or pick one above.")}
-        says = "A recorded comparison to begin with. Ask a question, or run this one live."
-        return {**self._frame(Frame(comparison, says)), self.layout.question: comparison.question}
-
-    def ask(self, text: object, previous: Comparison | None, blind: bool, options: tuple[Any, ...], session: str,
-            runs: Runs, follow: bool = False, live: bool = False, picked: bool = False) -> Iterator[Update]:
-        """The updates of a question: at once where its answers are recorded, else as they are written."""
-        shown = {self.layout.question: text} if picked else {}
-        try:
-            checked = check_options(*options)
-            if live and previous and previous.earlier:
-                comparison = chat_flow.reopen(previous, checked, blind)
-            else:
-                comparison = chat_flow.begin(text, checked, previous, blind, follow, live)
-        except UserError as error:
-            yield self._refused(str(error))
-            return
-        if comparison.finished:
-            runs.stop(session)
-            says = "Recorded answers, shown at once. Run live asks the models now."
-            if comparison.hidden:
-                says = chat_flow.summary(comparison, comparison.order)
-            yield {**self._frame(Frame(comparison, says)), **shown}
-            return
-        yield from self._stream(chat_flow.run(comparison, comparison.order, session, runs), shown)
-
-    def again(self, comparison: Comparison, position: int, options: tuple[Any, ...], session: str,
-              runs: Runs) -> Iterator[Update]:
-        """The updates of one column that is asked anew."""
-        key = comparison.order[position]
-        try:
-            anew = chat_flow.again(comparison, key, check_options(*options))
-        except UserError as error:
-            yield {self.layout.status: status_line(str(error))}
-            return
-        yield from self._stream(chat_flow.run(anew, [key], session, runs), {})
-
-    def _stream(self, frames: Iterator[Frame], opening: Update) -> Iterator[Update]:
-        before: Update = {}
-        for frame in frames:
-            update = {**self._frame(frame, first=not before), **({} if before else opening)}
-            yield {part: value for part, value in update.items() if part not in before or before[part] != value}
-            before |= update
-
-    def _frame(self, frame: Frame, first: bool = True) -> Update:
-        layout, comparison, running = self.layout, frame.comparison, bool(frame.running)
-        calm = comparison.finished and not running
-        update: Update = {
-            layout.status: status_line(frame.says),
-            layout.asked: asked(comparison),
-            layout.ask: _button(not running), layout.stop: _button(running),
-            layout.follow: _button(calm and not comparison.hidden),
-            layout.live: _seen(calm and comparison.source is not None and not comparison.hidden),
-            layout.view: _seen(calm and not comparison.hidden),
-            layout.below: evidence.below(comparison) if calm else "",
-        }
-        if first or calm:
-            update[layout.comparison] = comparison
-        for n, key in enumerate(comparison.order):
-            update[layout.cards[n]] = cards.card(comparison, n)
-            update[layout.agains[n]] = _seen(not running and not comparison.hidden)
-            update[layout.halts[n]] = _seen(key in frame.running and not comparison.hidden)
-        return update
-
-    def _refused(self, sentence: str) -> Update:
-        """A question that cannot be asked: the columns stay as they are."""
-        return {self.layout.status: status_line(sentence), self.layout.ask: _button(True)}
-
-
-def asked(comparison: Comparison) -> str:
-    """The question that the columns answer, and where the answers come from."""
-    notes = []
-    if comparison.earlier:
-        notes.append(f"follow-up, read as: {escape(comparison.full_question)}")
-    if comparison.source and not comparison.hidden:
-        notes.append(f'<b class="recorded">recorded on {escape(comparison.source.day)}</b> from '
-                     f'<code>{escape(comparison.source.file)}</code>')
-    if comparison.example and not comparison.hidden:
-        notes.append(escape(examples.meaning(comparison.example)))
-    lines = "".join(f"<p>{note}</p>" for note in notes)
-    return f'<div class="asked"><h2>{escape(comparison.question)}</h2>{lines}</div>'
-
-
-def _button(interactive: bool) -> Update:
-    return gr.update(interactive=interactive)
-
-
-def _seen(visible: bool) -> Update:
-    """Shown or hidden; hidden ones stay in the page, so that nothing is built anew."""
-    return gr.update(visible=True if visible else "hidden")

@@ -10,12 +10,15 @@ from urllib.parse import urlencode
 
 from space import examples, key_facts, marks
 from space.comparison import Comparison
+from space.markup import blocks
 from space.retriever import covered
 from space.schema import VARIANTS, Passage
 from space.support import sentence_spans
 
 _OPEN, _CLOSE = "\ue000", "\ue001"
 """Stand for <mark> and </mark> until the text around them is escaped."""
+_ACROSS = re.compile(r"\||\n\s*(?:\n|[-*+#] |\d+[.)] )")
+"""Where a sentence runs over the edge of a cell, a list item or a paragraph, and cannot be marked in place."""
 
 
 def below(comparison: Comparison) -> str:
@@ -79,7 +82,7 @@ def _passage(passage: Passage, number: int, partly: bool) -> str:
         f'<small>{escape(passage.heading)}</small></span>'
         f'<span class="score"><abbr title="0.7 x cosine + 0.3 x BM25; cosine {passage.cosine:.2f}">'
         f'score {passage.score:.2f}</abbr></span></summary>'
-        f'<div class="passage-text">{note}{blocks(with_excerpt(passage))}'
+        f'<div class="passage-text">{note}{_marked(blocks(with_excerpt(passage)))}'
         f'<p><a class="to-corpus" href="{escape(link)}" target="_blank" rel="noopener">Open in the corpus</a></p></div>'
         f'</details>')
 
@@ -90,27 +93,12 @@ def with_excerpt(passage: Passage) -> str:
     for start, end in sentence_spans(passage.excerpt):
         words = passage.excerpt[start:end].split()
         found = re.search(r"\s+".join(map(re.escape, words)), text)
-        if not found or "|" in found[0] or "\n\n" in found[0]:
+        if not found or _ACROSS.search(found[0]):
             lost.append(passage.excerpt[start:end])
         else:
             text = f"{text[:found.start()]}{_OPEN}{found[0]}{_CLOSE}{text[found.end():]}"
     return (f"{_OPEN}{' '.join(lost)}{_CLOSE}\n\n" if lost else "") + text
 
 
-def blocks(text: str) -> str:
-    """Plain Markdown of the corpus as HTML: paragraphs and pipe tables, nothing else."""
-    return "".join(_table(block) if block.lstrip().startswith("|") else f"<p>{_inline(block)}</p>"
-                   for block in re.split(r"\n\s*\n", text) if block.strip())
-
-
-def _table(block: str) -> str:
-    rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in block.splitlines()]
-    rows = [row for row in rows if not all(re.fullmatch(r":?-*:?", cell) for cell in row)]
-    head = "".join(f'<th scope="col">{_inline(cell)}</th>' for cell in rows[0])
-    body = "".join("<tr>" + "".join(f"<td>{_inline(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:])
-    return f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _inline(text: str) -> str:
-    bold = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escape(text))
-    return bold.replace(_OPEN, '<mark class="excerpt">').replace(_CLOSE, "</mark>")
+def _marked(html: str) -> str:
+    return html.replace(_OPEN, '<mark class="excerpt">').replace(_CLOSE, "</mark>")

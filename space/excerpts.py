@@ -60,12 +60,22 @@ class Sentence:
     text: str
 
 
+def embedded(passages: Sequence[Passage]) -> list[str]:
+    """What is embedded of each sentence of the passages: its heading, then itself."""
+    return [f"{p.heading}. {text}" for p in passages for text in sentences(p.text)]
+
+
 class Ranker:
     """Ranks the sentences of passages by a question; made once from all passages of an index."""
 
-    def __init__(self, passages: Sequence[Passage], embed: Embed, words: Words) -> None:
+    def __init__(self, passages: Sequence[Passage], vectors: Any, embed: Embed, words: Words) -> None:
+        """`vectors` are the unit vectors of `embedded(passages)`, shape (sentences, width)."""
         self._embed, self._words = embed, words
-        documents = [set(words(text)) for p in passages for text in sentences(p.text)]
+        self._vectors, self._first = vectors, dict[str, int]()
+        documents: list[set[str]] = []
+        for passage in passages:
+            self._first[passage.id] = len(documents)
+            documents += [set(words(text)) for text in sentences(passage.text)]
         self._frequency = Counter(word for document in documents for word in document)
         self._count = len(documents)
         self._mean_length = sum(map(len, documents)) / max(len(documents), 1) or 1.0
@@ -75,8 +85,8 @@ class Ranker:
         found = [Sentence(p, n, text) for p in passages for n, text in enumerate(sentences(p.text))]
         if not found:
             return []
-        vectors = self._embed([question, *(f"{s.passage.heading}. {s.text}" for s in found)])
-        cosines = vectors[1:] @ vectors[0]
+        rows = [self._first[s.passage.id] + s.place for s in found]
+        cosines = self._vectors[rows].astype("float32") @ self._embed([question])[0]
         lexical = [self._bm25(question, f"{s.passage.title} {s.passage.heading} {s.text}") for s in found]
         best = max(max(lexical), 1e-9)
         scores = [COSINE * float(cosine) + BM25 * value / best + PASSAGE * s.passage.score

@@ -44,7 +44,7 @@ def find(question: str, options: Options, results: Path | None = None) -> Compar
     example = examples.find(question)
     if example is None:
         return None
-    for recording in _recordings(results or load_settings().results_dir).get(example.id, ()):
+    for recording in _recordings(results or load_settings().results).get(example.id, ()):
         if recording.fits(options):
             columns = {key: Column(recording.answers[key], recording.sampling, recording.source) for key in KEYS}
             return Comparison(example.question, options, KEYS, columns, example=example)

@@ -16,10 +16,10 @@ from typing import Any, NoReturn
 
 from space.errors import UserError
 from space.schema import AnswerDone, Evidence, ModelIdentity, Passage, Sampling
-from space.settings import ASSETS
+from space.settings import Settings
 
 SCHEMA = 1
-RESULTS = ASSETS / "results"
+RESULTS = Settings.results
 ENOUGH = 0.9
 """Share of rows that must be scored before a mean is a headline."""
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}

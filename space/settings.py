@@ -16,8 +16,9 @@ ASSETS = ROOT / "assets"
 
 @dataclass(frozen=True)
 class Settings:
-    """`profile` names the models; limits are in characters, tokens, passages and seconds. Evaluation runs
-    are read from `results_dir`, votes of the blind test are kept in `votes_dir`."""
+    """`profile` names the models; limits are in characters, tokens, passages and seconds; `results` is the folder
+    of the evaluation runs that are shown, `votes` the one where votes of the blind test are kept, `votes_dataset`
+    the Hub dataset that they are committed to (none: "")."""
 
     profile: str = "embedded"
     max_question_chars: int = 1000
@@ -28,8 +29,9 @@ class Settings:
     context_tokens: int = 2048
     threads: int = 0  # 0: as many as this process may use
     port: int = 7860
-    results_dir: Path = ASSETS / "results"
-    votes_dir: Path = ROOT / "work" / "votes"
+    results: Path = ASSETS / "results"
+    votes: Path = ROOT / "work" / "votes"
+    votes_dataset: str = ""
 
     @property
     def thread_count(self) -> int:
@@ -38,7 +40,7 @@ class Settings:
         return max(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, 1)
 
 
-_FOLDERS = {"RESULTS_DIR": "results_dir", "VOTES_DIR": "votes_dir"}
+_FOLDERS = {"RESULTS_DIR": "results", "VOTES_DIR": "votes"}
 _NUMBERS = {
     "MAX_TOKENS": ("max_tokens", 16, 1024),
     "PASSAGES": ("passages", 1, 8),
@@ -51,7 +53,7 @@ _NUMBERS = {
 
 @cache
 def load_settings() -> Settings:
-    """Settings from the environment: PROFILE, the folders in `_FOLDERS` and the numbers in `_NUMBERS`.
+    """Settings from the environment: PROFILE, VOTES_DATASET, the folders in `_FOLDERS` and the numbers in `_NUMBERS`.
 
     Raises UserError for a value that is no whole number inside its bounds.
     """
@@ -66,4 +68,5 @@ def load_settings() -> Settings:
         values[attribute] = int(raw)
     values |= {attribute: Path(raw) for name, attribute in _FOLDERS.items()
                if (raw := os.environ.get(name, "").strip())}
-    return Settings(profile=os.environ.get("PROFILE", "").strip() or "embedded", **values)
+    return Settings(profile=os.environ.get("PROFILE", "").strip() or Settings.profile,
+                    votes_dataset=os.environ.get("VOTES_DATASET", "").strip(), **values)

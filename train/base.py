@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,8 @@ from space.errors import UserError
 
 
 def dequantize(gguf: Path, out: Path) -> Path:
-    """Write the GGUF's weights, dequantised to float32, as a Hugging Face folder; returns it."""
+    """Write the GGUF's weights, dequantised to float32, as a Hugging Face folder; returns it. The folder
+    appears whole, so that a killed process leaves none that later starts would trust."""
     if (out / "config.json").exists() and (out / "tokenizer.json").exists():
         return out
     import torch
@@ -24,9 +27,18 @@ def dequantize(gguf: Path, out: Path) -> Path:
         config.bos_token_id = tokenizer.bos_token_id
         config.eos_token_id = tokenizer.eos_token_id
         config.pad_token_id = tokenizer.pad_token_id
-    out.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(out)
-    tokenizer.save_pretrained(out)
+    part = out.with_name(f"{out.name}.{os.getpid()}.part")
+    part.mkdir(parents=True)
+    model.save_pretrained(part)
+    tokenizer.save_pretrained(part)
+    try:
+        os.replace(part, out)
+    except OSError:  # another process of this run was faster, or an unfinished folder is in the way
+        if not (out / "tokenizer.json").exists():
+            shutil.rmtree(out)
+            os.replace(part, out)
+        else:
+            shutil.rmtree(part)
     return out
 
 

@@ -49,3 +49,16 @@ def choose(recipe: Recipe, on_gpu: bool, bf16: bool) -> Plan:
 
 def _installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
+
+
+def peak_memory_mb() -> int:
+    """The most memory this process has held so far: of the GPU where there is one, else of the machine."""
+    import resource
+    import sys
+
+    import torch
+
+    if torch.cuda.is_available():
+        return round(torch.cuda.max_memory_allocated() / 1e6)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6)

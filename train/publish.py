@@ -17,10 +17,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from space import hub
 from space.errors import UserError
 from space.gguf_header import read_header
 from space.settings import ASSETS, ROOT
-from train import hub
 
 CARD_KEYS = ("name", "base", "base_file", "base_sha256", "method", "recipe", "data", "steps", "minutes", "best_epoch",
              "train_loss", "dev_loss", "trainable_parameters", "dtype", "hardware", "packages", "adapter_sha256")

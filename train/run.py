@@ -1,32 +1,39 @@
 """One training run: recipe in, adapter with its model card out.
 
-    python -m train.run train/recipes/smollm2-135m.toml [--max-steps N] [--out DIR]
+    python -m train.run train/recipes/smollm2-135m.toml [--max-steps N] [--fresh] [--out DIR]
+    torchrun --nproc_per_node N -m train.run train/recipes/qwen2.5-3b-qlora.toml
 
 Validates the recipe, the machine and the data, dequantises the base GGUF (or fetches the recipe's
 `weights`), tunes it, writes the adapter as GGUF to assets/adapters/<name>/ with its model card, and the
-log of the run to assets/runs/<name>/.
+record of the run to assets/runs/<name>/. Stopped at any moment, the same command goes on from the last
+whole checkpoint (every 50 steps and at the end of each epoch); a changed recipe or changed data begin anew.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import json
+import os
+import shutil
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from space import models, questions, retriever
 from space.errors import UserError
+from space.revision import git_state
 from space.settings import ASSETS, ROOT
-from train import arc_rows, rows
+from train import arc_rows, checkpoints, rows, runs
 from train.config import Recipe, load_recipe
+from train.files import write_json
 from train.rows import Finder
 
 
-def run(recipe: Recipe, adapters: Path, runs: Path) -> Path:
-    """Do the run; returns the adapter's GGUF file."""
-    from train import base, device, export, tune
+def run(recipe: Recipe, adapters: Path, runs_folder: Path, fresh: bool = False) -> Path | None:
+    """Do the run, from where an earlier start of it was stopped unless `fresh`; returns the adapter's
+    GGUF file, or None in all but the first of several processes."""
+    from train import base, device, tune
 
     device.check(recipe)
     profile = models.PROFILES[recipe.base]
@@ -34,35 +41,61 @@ def run(recipe: Recipe, adapters: Path, runs: Path) -> Path:
     models.check_base(profile, gguf)
     finder = retriever.Retriever(ASSETS / "index", profile.embedder) if recipe.rag_rows else None
     material = gather(recipe, finder)
-    work = ROOT / "work" / recipe.name
+    base_sha256 = models.sha256_of(gguf)
+    key = runs.key_of(recipe, (material.train, material.dev), recipe.weights or base_sha256)
+    work = ROOT / "work" / recipe.name / key
     folder = (models.resolve(recipe.weights) if recipe.weights
               else base.dequantize(gguf, ROOT / "work" / f"{gguf.stem}-float32"))
-    out = runs / recipe.name
-    out.mkdir(parents=True, exist_ok=True)
-    log = out / "log.jsonl"
-    log.write_text("")
+    facts = {
+        "name": recipe.name, "base": profile.label, "base_file": gguf.name, "base_sha256": base_sha256,
+        "method": "LoRA on all linear layers (Unsloth, SFT, loss on answers)", "recipe": asdict(recipe),
+        "data": material.identity, "hardware": tune.hardware(), "packages": tune.packages()}
+    first = os.environ.get("RANK", "0") == "0"
+    if not first:
+        tune.tune(recipe, folder, material.train, material.dev, work, lambda line: None)
+        return None
+    release = runs.lock(work / "lock")
+    try:
+        record = runs.RunFolder(runs_folder / recipe.name, key, ROOT / "work" / recipe.name / "earlier")
+        adapter = adapters / recipe.name / "adapter.gguf"
+        if fresh:
+            shutil.rmtree(work / "checkpoints", ignore_errors=True)
+        elif adapter.exists() and models.sha256_of(adapter) == record.finished().get("adapter_sha256"):
+            print("this run is finished, and its adapter is there; --fresh trains it anew", file=sys.stderr)
+            return adapter
+        return _train(recipe, folder, gguf, material, work, facts, record, adapters / recipe.name)
+    finally:
+        release()
 
-    def report(line: dict) -> None:
-        with log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
 
-    outcome = tune.tune(recipe, folder, material.train, material.dev, work, report)
-    target = adapters / recipe.name
-    target.mkdir(parents=True, exist_ok=True)
-    adapter = export.write_adapter(gguf, outcome.adapter, target / "adapter.gguf")
-    card = {
-        "schema": 1, "name": recipe.name, "base": profile.label, "base_file": gguf.name,
-        "base_sha256": models.sha256_of(gguf), "method": "LoRA on all linear layers (Unsloth, SFT, loss on answers)",
-        "recipe": asdict(recipe), "data": material.identity,
-        "steps": outcome.steps, "minutes": outcome.minutes, "best_epoch": outcome.best_epoch,
-        "train_loss": outcome.train_loss, "dev_loss": outcome.eval_loss,
-        "trainable_parameters": outcome.trainable_parameters, "dtype": outcome.dtype,
-        "load_in_4bit": outcome.load_in_4bit,
-        "hardware": tune.hardware(), "packages": tune.packages(),
-        "adapter_sha256": models.sha256_of(adapter), "adapter_mb": round(adapter.stat().st_size / 1e6, 1),
-    }
-    tune.write_json(target / "model_card.json", card)
-    tune.write_json(out / "run.json", card)
+def _train(recipe: Recipe, folder: Path, gguf: Path, material: Material, work: Path, facts: dict[str, Any],
+           record: runs.RunFolder, target: Path) -> Path:
+    """The part of the run that is recorded in its folder: training, export, cards."""
+    from train import export, tune
+
+    revision, dirty = git_state("assets/runs", "assets/adapters")
+    facts |= {"git_revision": revision, "git_dirty": dirty}
+    last = checkpoints.last_whole(work / "checkpoints")
+    step = checkpoints.step_of(last) if last else 0
+    if step:
+        print(f"going on from the checkpoint of step {step}", file=sys.stderr)
+    record.start(recipe, facts, step)
+    try:
+        outcome = tune.tune(recipe, folder, material.train, material.dev, work, record.report)
+        minutes = round(record.elapsed_s / 60, 1)
+        target.mkdir(parents=True, exist_ok=True)
+        adapter = export.write_adapter(gguf, outcome.adapter, target / "adapter.gguf")
+        card = {
+            "schema": 1, **facts, "steps": outcome.steps, "minutes": minutes, "best_epoch": outcome.best_epoch,
+            "train_loss": outcome.train_loss, "dev_loss": outcome.eval_loss, **record.speed(),
+            "trainable_parameters": outcome.trainable_parameters, "dtype": outcome.dtype,
+            "load_in_4bit": outcome.load_in_4bit, "processes": outcome.processes,
+            "adapter_sha256": models.sha256_of(adapter), "adapter_mb": round(adapter.stat().st_size / 1e6, 1)}
+        write_json(target / "model_card.json", card)
+        record.finish(card)
+    except UserError as error:
+        record.stop(error.message)
+        raise
     return adapter
 
 
@@ -99,17 +132,21 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
-    parser.add_argument("--max-steps", type=int, default=0, help="stop early, for a trial")
-    parser.add_argument("--out", type=Path, default=ASSETS, help="where adapters/ and runs/ are written")
+    parser.add_argument("--max-steps", type=int, default=0, help="stop early, for a trial under work/trial")
+    parser.add_argument("--out", type=Path, help="where adapters/ and runs/ are written (default: assets)")
+    parser.add_argument("--fresh", action="store_true", help="from the start, whatever checkpoints there are")
     options = parser.parse_args(argv)
+    out = options.out or (ROOT / "work" / "trial" if options.max_steps else ASSETS)
     try:
         recipe = load_recipe(options.recipe)
         if options.max_steps:
             recipe = replace(recipe, max_steps=options.max_steps)
-        adapter = run(recipe, options.out / "adapters", options.out / "runs")
+        adapter = run(recipe, out / "adapters", out / "runs", options.fresh)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
+    if adapter is None:
+        return 0
     print(f"adapter -> {adapter}")
     if recipe.metric == "accuracy":
         print("This recipe is judged by accuracy: measure it with `python -m eval.arc --split test`.")

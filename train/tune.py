@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
@@ -13,7 +12,7 @@ from typing import Any
 
 from space import prompts
 from space.errors import UserError
-from train import device
+from train import checkpoints, device, order
 from train.base import tokenize_with
 from train.config import Recipe
 from train.dataset import chat_row
@@ -22,22 +21,28 @@ from train.rows import Row
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
 
+SAVE_STEPS = 50
+"""Steps between two checkpoints, beside one at the end of every epoch."""
+LOGGED = ("loss", "eval_loss", "learning_rate", "grad_norm", "epoch")
+"""What the log takes from the trainer."""
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
 @dataclass
 class Outcome:
-    """What a run gave: the PEFT adapter's folder, the loss curves and the time it took."""
+    """What a run gave: the PEFT adapter's folder and the loss curves. `first` is false in all but one
+    of several processes."""
 
     adapter: Path
     steps: int
-    minutes: float
     train_loss: list[tuple[float, float]] = field(default_factory=list)
     eval_loss: list[tuple[float, float]] = field(default_factory=list)  # (epoch, loss on dev)
     best_epoch: float = 0.0
     trainable_parameters: int = 0
     dtype: str = ""
     load_in_4bit: bool = False
+    processes: int = 1
+    first: bool = True
 
 
 def encode_rows(rows: Sequence[Row], tokenizer: Any, max_length: int, num_proc: int = 1) -> list[dict[str, list[int]]]:
@@ -85,80 +90,158 @@ def check_template(rows: Sequence[Row], tokenizer: Any, name: str) -> Any:
     return tokenizer
 
 
-def tune(recipe: Recipe, base: Path, train_rows: Sequence[Row], dev_rows: Sequence[Row],
-         out: Path, report: Callable[[dict[str, Any]], None]) -> Outcome:
-    """Fine-tune the Hugging Face folder `base`; log lines go to `report`, files under `out`."""
+def tune(recipe: Recipe, base: Path, train_rows: Sequence[Row], dev_rows: Sequence[Row], out: Path,
+         report: Callable[[dict[str, Any]], None], save_steps: int = SAVE_STEPS) -> Outcome:
+    """Fine-tune the Hugging Face folder `base`, from the last whole checkpoint under `out` where there
+    is one; log lines go to `report`, one for every step and one for every evaluation.
+
+    Under torchrun every process calls this; the rows of a step are shared out among them, and only the
+    first writes files. Raises UserError where a loss is no number or a file cannot be written; finished
+    checkpoints stay.
+    """
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+    trainer, plan = _make_trainer(recipe, base, train_rows, dev_rows, out, report, save_steps)
+    saved = out / "checkpoints"
+    if trainer.is_world_process_zero():
+        checkpoints.remove_broken(saved)
+    last = checkpoints.last_whole(saved)
+    adapter = out / "adapter"
+    try:
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        if trainer.is_world_process_zero():
+            trainer.model.save_pretrained(str(adapter))
+    except Exception as error:
+        if sentence := _writing_trouble(error, saved):
+            raise sentence from error
+        raise
+    history = trainer.state.log_history
+    evals = [(h["epoch"], h["eval_loss"]) for h in history if "eval_loss" in h]
+    parameters = list(trainer.model.parameters())
+    return Outcome(
+        adapter=adapter, steps=trainer.state.global_step,
+        train_loss=[(h["step"], h["loss"]) for h in history if "loss" in h], eval_loss=evals,
+        best_epoch=(min(evals, key=lambda e: e[1]) if recipe.keep_best else evals[-1])[0] if evals else 0.0,
+        trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
+        dtype=str(parameters[0].dtype).removeprefix("torch."), load_in_4bit=plan.load_in_4bit,
+        processes=trainer.args.world_size, first=trainer.is_world_process_zero())
+
+
+def _writing_trouble(error: Exception, saved: Path) -> UserError | None:
+    """The sentence for a file that could not be written; None for any other error.
+
+    torch tells a full disk as a RuntimeError of its own, safetensors as an exception of its own.
+    """
+    words = str(error).lower()
+    full = "no space left" in words or "quota" in words or "file too large" in words
+    if not full and "failed writing file" not in words and "unexpected pos" not in words:
+        return None
+    last = checkpoints.last_whole(saved)
+    kept = (f"The checkpoint of step {checkpoints.step_of(last)} is whole; make room and run the same command again: "
+            "it goes on from there." if last else "Make room and run the same command again.")
+    return UserError(f"A file of the run cannot be written in {saved.parent}: the disk is full.", kept)
+
+
+def _make_trainer(recipe: Recipe, base: Path, train_rows: Sequence[Row], dev_rows: Sequence[Row], out: Path,
+                  report: Callable[[dict[str, Any]], None], save_steps: int) -> tuple[Any, device.Plan]:
     import unsloth  # before trl and transformers, which it patches  # noqa: F401, I001
-    import torch
     from datasets import Dataset
-    from transformers import DataCollatorForSeq2Seq, TrainerCallback
+    from transformers import DataCollatorForSeq2Seq
+    from transformers.trainer_callback import PrinterCallback
     from trl import SFTConfig, SFTTrainer
+
+    model, tokenizer, plan = _load(recipe, base)
+    if recipe.chat_template:
+        tokenizer = check_template([*train_rows, *dev_rows], tokenizer, recipe.chat_template)
+    train, dev = (encode_rows(rows, tokenizer, recipe.max_length, recipe.num_proc) for rows in (train_rows, dev_rows))
+    batch, accumulation = order.share(recipe.batch_size, recipe.gradient_accumulation, _processes())
+    sampler = order.EpochOrder([len(row["input_ids"]) for row in train], recipe.batch_size
+                               * recipe.gradient_accumulation, recipe.seed, recipe.group_by_length)
+
+    class Trainer(SFTTrainer):
+        def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+            return sampler
+
+    config = SFTConfig(
+        output_dir=str(out / "checkpoints"), per_device_train_batch_size=batch,
+        per_device_eval_batch_size=recipe.batch_size, eval_accumulation_steps=1,
+        gradient_accumulation_steps=accumulation, warmup_steps=recipe.warmup_steps,
+        num_train_epochs=recipe.epochs, max_steps=recipe.max_steps, learning_rate=recipe.learning_rate,
+        optim=recipe.optimizer, weight_decay=recipe.weight_decay, lr_scheduler_type=recipe.scheduler,
+        seed=recipe.seed, logging_steps=1, logging_nan_inf_filter=False, eval_strategy="epoch",
+        save_strategy="epoch", save_total_limit=3, load_best_model_at_end=recipe.keep_best,
+        metric_for_best_model="eval_loss", greater_is_better=False, report_to="none", packing=recipe.packing,
+        bf16=plan.precision == "bf16", fp16=plan.precision == "fp16", max_length=recipe.max_length,
+        gradient_checkpointing=plan.on_gpu, dataset_kwargs={"skip_prepare_dataset": True}, disable_tqdm=True,
+        remove_unused_columns=False, dataloader_pin_memory=plan.on_gpu, ddp_find_unused_parameters=False)
+    trainer = Trainer(
+        model=model, processing_class=tokenizer, args=config, train_dataset=Dataset.from_list(train),
+        eval_dataset=Dataset.from_list(dev), callbacks=[_watch(report, sampler, save_steps)],
+        data_collator=DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=-100))
+    trainer.remove_callback(PrinterCallback)
+    return trainer, plan
+
+
+def _load(recipe: Recipe, base: Path) -> tuple[Any, Any, device.Plan]:
+    """The model with a fresh adapter, its tokenizer, and how they compute here."""
+    import unsloth  # before torch's users  # noqa: I001
+    import torch
     from unsloth import FastLanguageModel
 
     # on a CPU, bfloat16 is supported where it has AVX512-BF16 or AMX
     plan = device.choose(recipe, torch.cuda.is_available(), unsloth.is_bfloat16_supported())
-    on_gpu = plan.on_gpu
     dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
     model, tokenizer = FastLanguageModel.from_pretrained(
         str(base), max_seq_length=recipe.max_length, load_in_4bit=plan.load_in_4bit,
         dtype=None if recipe.precision == "auto" else dtypes[recipe.precision],
-        use_gradient_checkpointing="unsloth" if on_gpu else False)
+        use_gradient_checkpointing="unsloth" if plan.on_gpu else False)
     model = FastLanguageModel.get_peft_model(
         model, r=recipe.rank, target_modules=LINEAR, lora_alpha=recipe.alpha,
         lora_dropout=recipe.dropout, bias="none", random_state=recipe.seed,
-        use_gradient_checkpointing="unsloth" if on_gpu else False)
-    if recipe.chat_template:
-        tokenizer = check_template([*train_rows, *dev_rows], tokenizer, recipe.chat_template)
+        use_gradient_checkpointing="unsloth" if plan.on_gpu else False)
+    return model, tokenizer, plan
 
-    class Log(TrainerCallback):
+
+def _watch(report: Callable[[dict[str, Any]], None], sampler: order.EpochOrder, save_steps: int) -> Any:
+    """What happens beside the trainer's own work: the epoch's order, log lines, checkpoints and seals."""
+    from transformers import TrainerCallback
+
+    class Watch(TrainerCallback):
+        last, tokens = time.monotonic(), 0.0
+
+        def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            sampler.epoch = int((state.epoch or 0) + 1e-6)
+
+        def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            self.last = time.monotonic()
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            control.should_save |= state.global_step % save_steps == 0
+
         def on_log(self, args: Any, state: Any, control: Any, logs: dict | None = None, **_: Any) -> None:
-            line = {"step": state.global_step, "steps": state.max_steps, **(logs or {})}
+            line = {"step": state.global_step, "steps": state.max_steps,
+                    **{key: value for key, value in (logs or {}).items() if key in LOGGED}}
             for key in ("loss", "eval_loss"):
                 if key in line and not math.isfinite(float(line[key])):
                     raise UserError(f"The {key} became {line[key]} at step {state.global_step}.",
-                                    "Lower learning_rate in the recipe.")
-            report(line)
+                                    "Lower learning_rate in the recipe; finished checkpoints are kept.")
+            if "loss" in line:
+                tokens = (logs or {}).get("num_tokens", self.tokens)
+                line["tokens_per_s"] = round((tokens - self.tokens) / max(time.monotonic() - self.last, 1e-6), 1)
+                line["memory_mb"] = device.peak_memory_mb()
+                self.tokens = tokens
+            if state.is_world_process_zero and ("loss" in line or "eval_loss" in line):
+                report(line)
 
-    config = SFTConfig(
-        output_dir=str(out / "checkpoints"), per_device_train_batch_size=recipe.batch_size,
-        per_device_eval_batch_size=recipe.batch_size, eval_accumulation_steps=1,
-        gradient_accumulation_steps=recipe.gradient_accumulation, warmup_steps=recipe.warmup_steps,
-        num_train_epochs=recipe.epochs, max_steps=recipe.max_steps, learning_rate=recipe.learning_rate,
-        optim=recipe.optimizer, weight_decay=recipe.weight_decay, lr_scheduler_type=recipe.scheduler,
-        seed=recipe.seed, logging_steps=1, eval_strategy="epoch" if recipe.max_steps < 0 else "no",
-        save_strategy="epoch" if recipe.max_steps < 0 else "no", save_total_limit=2,
-        load_best_model_at_end=recipe.keep_best and recipe.max_steps < 0,
-        metric_for_best_model="eval_loss", greater_is_better=False, report_to="none", packing=recipe.packing,
-        bf16=plan.precision == "bf16", fp16=plan.precision == "fp16", max_length=recipe.max_length,
-        train_sampling_strategy="group_by_length" if recipe.group_by_length else "random",
-        gradient_checkpointing=on_gpu, dataset_kwargs={"skip_prepare_dataset": True},
-        remove_unused_columns=False, dataloader_pin_memory=on_gpu)
-    trainer = SFTTrainer(
-        model=model, processing_class=tokenizer, args=config,
-        train_dataset=Dataset.from_list(encode_rows(train_rows, tokenizer, recipe.max_length, recipe.num_proc)),
-        eval_dataset=Dataset.from_list(encode_rows(dev_rows, tokenizer, recipe.max_length, recipe.num_proc)),
-        data_collator=DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=-100), callbacks=[Log()])
-    started = time.monotonic()
-    trainer.train()
-    minutes = (time.monotonic() - started) / 60
-    adapter = out / "adapter"
-    model.save_pretrained(str(adapter))
-    history = trainer.state.log_history
-    evals = [(h["epoch"], h["eval_loss"]) for h in history if "eval_loss" in h]
-    return Outcome(
-        adapter=adapter, steps=trainer.state.global_step, minutes=round(minutes, 1),
-        train_loss=[(h["step"], h["loss"]) for h in history if "loss" in h], eval_loss=evals,
-        best_epoch=(min(evals, key=lambda e: e[1]) if recipe.keep_best else evals[-1])[0] if evals else 0.0,
-        trainable_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
-        dtype=str(next(model.parameters()).dtype).removeprefix("torch."), load_in_4bit=plan.load_in_4bit)
+        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.is_world_process_zero:
+                checkpoints.seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+    return Watch()
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON, replacing the file whole; NaN is an error."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(part, path)
+def _processes() -> int:
+    """How many processes torchrun or accelerate started for this run."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def hardware() -> str:

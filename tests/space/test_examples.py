@@ -5,7 +5,8 @@ def test_groups_hold_shipped_questions_of_their_kind():
     groups = examples.groups()
     assert groups.keys() == examples.GROUPS.keys()
     assert {k: len(v) for k, v in groups.items()} == {k: len(ids) for k, (_, ids) in examples.GROUPS.items()}
-    assert {e.split for e in groups["heldout"]} == {"heldout"} and {e.split for e in groups["paraphrase"]} == {"paraphrase"}
+    assert {e.split for e in groups["heldout"]} == {"heldout"}
+    assert {e.split for e in groups["paraphrase"]} == {"paraphrase"}
     assert {e.kind for e in groups["unanswerable"]} == {"unanswerable"}
     assert all(len(e.question) < 90 for group in groups.values() for e in group)
 

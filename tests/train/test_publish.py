@@ -11,10 +11,11 @@ import pytest
 import yaml
 from gguf import GGUFWriter
 
+from space import hub
 from space.errors import UserError
 from space.settings import ROOT
 from tests.hub_standin import READ_TOKEN, WRITE_TOKEN, HubStandIn
-from train import card, hub, publish
+from train import card, publish
 
 REPO = "ann/papers"
 
@@ -51,7 +52,7 @@ def server(monkeypatch):
     from huggingface_hub import constants
     from huggingface_hub.utils import _http
 
-    from train import patience
+    from space import patience
 
     with HubStandIn() as server:
         server.waits = []

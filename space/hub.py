@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,14 @@ os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
 
 TOKEN_HINT = ("Make a token with write access at https://huggingface.co/settings/tokens, then run "
               "`hf auth login` or set HF_TOKEN.")
+
+
+PAYMENT = {
+    False: ("The Hub asks for a paid plan before it takes this (402).", "Free some storage, or upgrade the account."),
+    True: ("The Hub asks for a paid plan (402): a free account may not run a Gradio Space on this hardware.",
+           "Use --hardware zero-a10g (a free account in good standing may host two), subscribe to PRO, or publish "
+           "the dashboard as a free static Space: python -m eval.export --out DIR --push OWNER/NAME."),
+}
 
 
 @dataclass(frozen=True)
@@ -36,11 +45,14 @@ class Upload:
 
 @dataclass(frozen=True)
 class Published:
-    """What a run did: the address of the repository, the paths sent and those left as they were."""
+    """What a run did: the address of the repository, the paths sent, those left as they were, those
+    removed, and the commit that holds it all."""
 
     url: str
     sent: tuple[str, ...]
     unchanged: tuple[str, ...]
+    removed: tuple[str, ...] = ()
+    commit: str = ""
 
 
 def upload_of(path: str, source: Path | bytes) -> Upload:
@@ -85,9 +97,19 @@ def publish(repo: str, kind: str, uploads: Sequence[Upload], say: Callable[[str]
     Raises UserError for everything that the Hub refuses. Files go by LFS, which the Hub takes from
     every client, unless the environment says HF_HUB_DISABLE_XET=0.
     """
+    with session(repo, kind, say, endpoint, token) as api:
+        ensure_repo(api, repo, kind, say, private)
+        return send(api, repo, kind, uploads, say)
+
+
+@contextmanager
+def session(repo: str, kind: str, say: Callable[[str], None], endpoint: str | None = None,
+            token: str | None = None) -> Iterator[Any]:
+    """An HfApi whose token was checked, that waits as long as the Hub asks; what goes wrong inside
+    this block ends in a UserError that names the remedy, bugs excepted."""
     from huggingface_hub import HfApi, get_token
 
-    from train.patience import patient_session
+    from space.patience import patient_session
 
     token = token or get_token()
     if not token:
@@ -96,8 +118,7 @@ def publish(repo: str, kind: str, uploads: Sequence[Upload], say: Callable[[str]
     try:
         with patient_session(say):
             _check_token(api, repo)
-            _ensure_repo(api, repo, kind, private, say)
-            return _send(api, repo, kind, uploads, say)
+            yield api
     except Exception as error:
         mended = explain(error, repo, kind)
         if mended is None:
@@ -112,19 +133,23 @@ def _check_token(api: Any, repo: str) -> None:
         raise UserError(f"The token of {who.get('name')} can only read, so it cannot write to {repo}.", TOKEN_HINT)
 
 
-def _ensure_repo(api: Any, repo: str, kind: str, private: bool, say: Callable[[str], None]) -> None:
+def ensure_repo(api: Any, repo: str, kind: str, say: Callable[[str], None], private: bool = False,
+                **space: Any) -> bool:
+    """Make the repository where it is missing; `space` goes to create_repo (space_sdk, space_hardware,
+    space_variables). True where it was made."""
     from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
         found = api.repo_info(repo, repo_type=kind)
     except RepositoryNotFoundError:
-        api.create_repo(repo, repo_type=kind, private=private or None, exist_ok=True)
+        api.create_repo(repo, repo_type=kind, private=private or None, exist_ok=True, **space)
         say(f"made the {'private ' if private else ''}{kind} repository {repo}")
-        return
+        return True
     if private and not found.private:
         raise UserError(f"The {kind} repository {repo} exists and is public, so --private would not hide anything.",
                         "Make it private in its settings on the Hub, or leave out --private.")
     say(f"the {kind} repository {repo} exists and is used")
+    return False
 
 
 def _there(api: Any, repo: str, kind: str, uploads: Sequence[Upload]) -> set[str]:
@@ -135,22 +160,33 @@ def _there(api: Any, repo: str, kind: str, uploads: Sequence[Upload]) -> set[str
         f.lfs.sha256 == wanted[f.path].sha256 if f.lfs else f.blob_id == wanted[f.path].git_sha1)}
 
 
-def _send(api: Any, repo: str, kind: str, uploads: Sequence[Upload], say: Callable[[str], None]) -> Published:
-    from huggingface_hub import CommitOperationAdd
+def send(api: Any, repo: str, kind: str, uploads: Sequence[Upload], say: Callable[[str], None],
+         stale: Callable[[str], bool] = lambda path: False) -> Published:
+    """Send what is not there yet, in one commit, which also removes the paths that are not among
+    `uploads` and for which `stale` is true."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     there = _there(api, repo, kind, uploads)
     missing = [u for u in uploads if u.path not in there]
+    ours = {u.path for u in uploads}
+    gone = sorted(path for path in api.list_repo_files(repo, repo_type=kind) if path not in ours and stale(path))
     for upload in uploads:
         say(f"{'unchanged' if upload.path in there else 'sending  '}  {upload.path}")
-    if missing:
-        api.create_commit(repo, [CommitOperationAdd(u.path, u.source) for u in missing], repo_type=kind,
-                          commit_message=f"Publish {', '.join(u.path for u in missing)[:200]}", num_threads=2)
-        lost = {u.path for u in uploads} - _there(api, repo, kind, uploads)
+    for path in gone:
+        say(f"removing   {path}")
+    commit = ""
+    if missing or gone:
+        operations = [*(CommitOperationAdd(u.path, u.source) for u in missing),
+                      *(CommitOperationDelete(path) for path in gone)]
+        message = f"Publish {', '.join(u.path for u in missing) or 'fewer files'}"
+        commit = api.create_commit(repo, operations, repo_type=kind, commit_message=message[:200], num_threads=2).oid
+        lost = ours - _there(api, repo, kind, uploads)
         if lost:
             raise UserError(f"The Hub does not hold what was sent of {', '.join(sorted(lost))}.",
                             "Run the same command again.")
-    prefix = "datasets/" if kind == "dataset" else ""
-    return Published(f"{api.endpoint}/{prefix}{repo}", tuple(u.path for u in missing), tuple(sorted(there)))
+    prefix = {"dataset": "datasets/", "space": "spaces/"}.get(kind, "")
+    return Published(f"{api.endpoint}/{prefix}{repo}", tuple(u.path for u in missing), tuple(sorted(there)),
+                     tuple(gone), commit)
 
 
 def explain(error: BaseException, repo: str, kind: str) -> UserError | None:
@@ -177,6 +213,8 @@ def explain(error: BaseException, repo: str, kind: str) -> UserError | None:
 def _refusal(status: int, said: str, repo: str, kind: str) -> UserError:
     said = f": {' '.join(said.split())}" if said else ""
     owner = repo.split("/")[0]
+    if status == 402:
+        return UserError(*PAYMENT[kind == "space"])
     sentences = {
         401: ("The Hub does not accept the token (401).", TOKEN_HINT),
         403: (f"The token may not write to {repo} (403{said}).",

@@ -2,7 +2,7 @@ import httpx
 import pytest
 
 from space.errors import UserError
-from train.patience import LONGEST_WAIT_S, TRIES, PatientClient
+from space.patience import LONGEST_WAIT_S, TRIES, PatientClient
 
 
 class Hub:

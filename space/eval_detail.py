@@ -1,0 +1,170 @@
+"""One question of a run, opened: what was asked and wanted, every answer beside the others with its key
+facts, its support and its scores, and the passages that were found. HTML; all foreign text is escaped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from html import escape
+from typing import Any
+
+from space import key_facts
+from space.cards import identity_text
+from space.eval_questions import Row, outcome_chip
+from space.eval_view import chip
+from space.markup import blocks
+from space.plots import number, title
+from space.results import EvalRecord, EvalRun
+from space.schema import Passage
+from space.support import sentence_spans, support
+
+LEGEND = (
+    "Each sentence is shaded by how many of its words and figures are found in {what}: the stronger, the more. That is "
+    "not a verdict of truth: a sentence that turns a fact round is made of the same words.")
+_OPEN, _CLOSE = "\ue000", "\ue001"
+"""Stand for <mark> and </mark> while the text between them is escaped."""
+
+
+def detail(row: Row, run: EvalRun, place: int, count: int) -> str:
+    """The question at `place` (from 0) of `count` in the list that is shown; -1 where it is not in it."""
+    first = next(iter(row.answers.values()))
+    where = f"{place + 1} of {count} in the list" if place >= 0 else "not among the questions that the filters leave"
+    found = _found(row)
+    held = [p.text for p in found] or [e.quote for e in first.evidence]
+    what = "the passages found for this question" if found else "the quotes that answer this question"
+    answers = "".join(_answer(row, v, run, held) for v in run.variants if v in row.answers)
+    legend = f'<p class="ev-sub">{LEGEND.format(what=what)}</p>' if held else ""
+    return (f'<section class="ev-detail" data-id="{escape(row.id)}" aria-label="Question {escape(row.id)}"><header>'
+            f'<p class="ev-sub">{escape(row.id)} · {escape(row.kind)} · {escape(row.document)} · {where}</p>'
+            f'<h3 tabindex="-1">{escape(row.question)}</h3></header>{_wanted(first)}'
+            f'<div class="ev-answers">{answers}</div>{legend}{_passages(row, first)}</section>')
+
+
+def _found(row: Row) -> tuple[Passage, ...]:
+    """The passages that the retrieving variants read; all of them read the same."""
+    return next((r.passages for r in row.answers.values() if r.passages), ())
+
+
+def _wanted(record: EvalRecord) -> str:
+    facts = "".join(f"<li>{escape(f)}</li>" for f in record.key_facts)
+    quotes = "".join(f"<li>“{escape(e.quote)}” <small>{escape(e.document)}</small></li>" for e in record.evidence)
+    return ('<dl class="ev-wanted">'
+            f"<div><dt>Reference answer</dt><dd>{escape(record.reference)}</dd></div>"
+            + (f'<div><dt>Key facts</dt><dd><ul class="ev-facts-list">{facts}</ul></dd></div>' if facts else "")
+            + (f"<div><dt>Evidence in the corpus</dt><dd><ul>{quotes}</ul></dd></div>" if quotes else
+               "<div><dt>Evidence in the corpus</dt><dd>none: the corpus does not answer this</dd></div>") + "</dl>")
+
+
+def _answer(row: Row, variant: str, run: EvalRun, held: Sequence[str]) -> str:
+    record = row.answers[variant]
+    body = f'<p class="ev-text">{shaded(record.text, held)}</p>' if record.text else (
+        f'<p class="ev-withheld">{escape(record.error or "The answer is empty.")}</p>')
+    return (f'<article class="ev-answer {escape(variant)}" data-variant="{escape(variant)}"><h4>{chip(variant)}'
+            f"{outcome_chip(row.outcomes[variant], words=True)}</h4>{body}{_facts(record)}{_scores(record, run)}"
+            f"{_verdicts(record)}{_made(record)}</article>")
+
+
+def shaded(text: str, held: Sequence[str]) -> str:
+    """The text with each sentence shaded by how much of it `held` contains; as it is where that is empty."""
+    if not held:
+        return escape(text)
+    html, end = "", 0
+    for s in support(text, held):
+        says = f"{s.share:.0%} of its words and figures are found"
+        says += f"; not found: {', '.join(s.missing[:8])}" if s.missing else ""
+        html += escape(text[end:s.start]) + (
+            f'<span class="ev-sentence" style="--share:{s.share:.2f}" title="{escape(says)}">{escape(s.text)}</span>'
+            if s.terms else escape(s.text))
+        end = s.end
+    return html + escape(text[end:])
+
+
+def _facts(record: EvalRecord) -> str:
+    if not record.key_facts or record.error:
+        return ""
+    hits = key_facts.hits(record.key_facts, record.text)
+    items = "".join(f'<li class="{"hit" if hit else "miss"}">{"✓" if hit else "✗"} {escape(fact)}</li>'
+                    for fact, hit in zip(record.key_facts, hits, strict=True))
+    return f'<ul class="ev-facts-list" aria-label="Key facts in this answer">{items}</ul>'
+
+
+def _scores(record: EvalRecord, run: EvalRun) -> str:
+    rows = ""
+    for metric in run.metrics:
+        if metric.key in record.scores:
+            rows += f"<tr><th>{escape(title(metric))}</th><td>{number(record.scores[metric.key], metric)}</td></tr>"
+        elif metric.key in record.unscored:
+            rows += (f'<tr><th>{escape(title(metric))}</th><td class="ev-soft">not scored: '
+                     f"{escape(record.unscored[metric.key])}</td></tr>")
+    return f'<details class="ev-fold"><summary>Scores</summary><table class="ev-small">{rows}</table></details>'
+
+
+def _verdicts(record: EvalRecord) -> str:
+    """What the judge said of this answer, where the record keeps it."""
+    verdicts = getattr(record, "verdicts", None)
+    if not verdicts:
+        return ""
+    return f'<details class="ev-fold"><summary>What the judge said</summary>{_told(verdicts)}</details>'
+
+
+def _told(value: Any, depth: int = 0) -> str:
+    """A JSON value as nested lists."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if isinstance(value, Mapping) and depth < 6:
+        items = "".join(f"<li><b>{escape(str(k).replace('_', ' '))}</b> {_told(v, depth + 1)}</li>"
+                        for k, v in value.items())
+        return f"<ul>{items}</ul>"
+    if isinstance(value, list | tuple) and depth < 6:
+        return "<ol>" + "".join(f"<li>{_told(v, depth + 1)}</li>" for v in value) + "</ol>"
+    return escape(f"{value:.2f}" if isinstance(value, float) else str(value))
+
+
+def _made(record: EvalRecord) -> str:
+    done = record.done
+    if not done:
+        return ""
+    ended = {"end": "ended by itself", "length": "cut at the length limit"}.get(done.finish, done.finish)
+    return (f'<p class="ev-made">{done.prompt_tokens} tokens read ({done.cached_tokens} reused), {done.answer_tokens} '
+            f"written, first after {done.first_token_s:.2f} s, {done.decode_tps:.1f} tokens/s, {escape(ended)}<br>"
+            f"{escape(identity_text(done.identity))}</p>")
+
+
+def _passages(row: Row, first: EvalRecord) -> str:
+    found = _found(row)
+    if not found:
+        return ""
+    same = len({tuple(p.id for p in r.passages) for r in row.answers.values() if r.passages}) == 1
+    readers = " and ".join(chip(v) for v, r in row.answers.items() if r.passages)
+    items = "".join(_passage(p, n, first) for n, p in enumerate(found, 1))
+    note = "" if same else "<p class='ev-sub'>The variants found different passages; these are the first one's.</p>"
+    return f'<section class="ev-passages"><h4>Passages found, read by {readers}</h4>{note}{items}</section>'
+
+
+def _passage(passage: Passage, rank: int, record: EvalRecord) -> str:
+    squeezed = " ".join(passage.text.split())
+    holds = any(e.document == passage.source and " ".join(e.quote.split()) in squeezed for e in record.evidence)
+    badge = '<span class="ev-badge">holds the evidence</span>' if holds else ""
+    read = '<p class="ev-sub">Marked: the part that the model read.</p>' if passage.excerpt else ""
+    return (f'<details class="passage"{" open" if rank == 1 else ""}><summary><span class="rank">{rank}</span>'
+            f'<span class="where">{escape(passage.title)}<small>{escape(passage.heading)}</small></span>'
+            f'<span class="score">{badge} {passage.score:.2f}</span></summary>'
+            f'<div class="passage-text">{read}{_marked(blocks(_with_marks(passage)))}</div></details>')
+
+
+def _with_marks(passage: Passage) -> str:
+    """The passage's text, its excerpt between marks, sentence by sentence, in front where it is not in the text."""
+    text, lost = passage.text.replace(_OPEN, "").replace(_CLOSE, ""), []
+    for start, end in sentence_spans(passage.excerpt):
+        wanted = passage.excerpt[start:end]
+        found = re.search(r"\s+".join(map(re.escape, wanted.split())), text)
+        if not found or "\n\n" in found[0] or "|" in found[0]:
+            lost.append(wanted)
+        else:
+            text = f"{text[:found.start()]}{_OPEN}{found[0]}{_CLOSE}{text[found.end():]}"
+    return (f"{_OPEN}{' '.join(lost)}{_CLOSE}\n\n" if lost else "") + text
+
+
+def _marked(html: str) -> str:
+    return html.replace(_OPEN, '<mark class="ev-mark">').replace(_CLOSE, "</mark>")

@@ -1,0 +1,90 @@
+"""The judge card: who scored a run, how well that judge tells good answers from bad, and what is not run.
+
+A judge is a dict of a run: kind (none | local | openai), name, controls (for each set of answers whose
+quality is known: name, auroc, low, high, n) and words. It is read tolerantly: what is absent is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from space.eval_view import command, framed, judge_name
+from space.results import EvalRun
+
+STRONG = "JUDGE_API_KEY=… python -m eval.run --part heldout --name heldout-openai --judge openai"
+WEAK, GOOD = 0.7, 0.85
+
+
+def judge_card(run: EvalRun, runs: Sequence[EvalRun]) -> str:
+    """The judge of `run`, and whether a strong judge has scored any of `runs`."""
+    return (f'<section class="ev-judge"><h3>The judge of this run: {escape(judge_name(run.judge))}</h3>'
+            f"{_own(run.judge)}{_strong(runs)}</section>")
+
+
+def _own(judge: dict[str, Any]) -> str:
+    if str(judge.get("kind", "none")) == "none":
+        return ("<p>Key facts, likeness to the reference, abstention, retrieval, length and speed are computed, not "
+                "judged: nobody's opinion is in them.</p>")
+    words = str(judge.get("words") or "")
+    controls = [c for c in judge.get("controls") or () if isinstance(c, dict)]
+    if not controls:
+        return (f"<p>{escape(words)}</p>" if words else "") + (
+            '<p class="ev-notice">No control set was scored with this judge, so nothing shows whether it can be '
+            "believed.</p>")
+    said = words or in_words(controls)
+    return f"<p>{escape(said)}</p>{_controls(controls)}"
+
+
+def in_words(controls: Sequence[dict[str, Any]]) -> str:
+    """How far a judge can be believed, by the worst it does on a control set."""
+    known = [c for c in controls if _number(c.get("auroc")) is not None]
+    if not known:
+        return "The judge's scores of the control sets are missing: do not rely on it."
+    worst = min(known, key=lambda c: _number(c.get("auroc")) or 0.0)
+    auroc = _number(worst.get("auroc")) or 0.0
+    name = worst.get("name", "one control set")
+    if auroc < WEAK:
+        return f"This judge cannot be believed on “{name}”: it tells good from bad there little better than chance."
+    if auroc < GOOD:
+        return f"This judge orders answers, with errors: at worst, on “{name}”, its AUROC is {auroc:.2f}."
+    return f"This judge tells good from bad in every control set (AUROC {auroc:.2f} or more)."
+
+
+def _controls(controls: Sequence[dict[str, Any]]) -> str:
+    rows = "".join(_control(c) for c in controls)
+    return framed(["Good answers against", "AUROC", "0.5 is chance, 1 is perfect", "Answers"], rows, "Control sets")
+
+
+def _control(control: dict[str, Any]) -> str:
+    auroc, low, high = (_number(control.get(key)) for key in ("auroc", "low", "high"))
+    if auroc is None:
+        text, bar = "not scored", ""
+    else:
+        text = f"<b>{auroc:.2f}</b>" + (f" [{low:.2f}, {high:.2f}]" if low is not None and high is not None else "")
+        bar = _bar(auroc, low, high)
+    count = _number(control.get("n"))
+    return (f'<tr><th scope="row">{escape(str(control.get("name", "")))}</th><td>{text}</td><td>{bar}</td>'
+            f"<td>{'' if count is None else f'{count:.0f}'}</td></tr>")
+
+
+def _bar(auroc: float, low: float | None, high: float | None) -> str:
+    """A little scale from 0.5 to 1: the interval as a line, the value as a dot."""
+    def at(value: float) -> float:
+        return round(100 * min(max((value - 0.5) / 0.5, 0), 1), 1)
+
+    line = "" if low is None or high is None else f'<i style="left:{at(low)}%;width:{at(high) - at(low):.1f}%"></i>'
+    return f'<span class="ev-scale" aria-hidden="true">{line}<b style="left:{at(auroc)}%"></b></span>'
+
+
+def _strong(runs: Sequence[EvalRun]) -> str:
+    done = [r.name for r in runs if str(r.judge.get("kind")) == "openai"]
+    if done:
+        return f"<p>Scored by a large model as judge: {escape(', '.join(done))}.</p>"
+    return ('<div class="ev-notrun"><p><b>RAGAS with a large model as judge: not run.</b> It needs an '
+            f"OpenAI-compatible endpoint. This one command fills the row:</p>{command(STRONG)}</div>")
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,0 +1,110 @@
+"""Runs of a tiny model that are killed, run out of disk, diverge, or are shared by two processes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from space.settings import ROOT
+from tests.train import tiny
+from train import checkpoints
+
+pytestmark = [pytest.mark.model, pytest.mark.heavy]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory, base_gguf):
+    pytest.importorskip("unsloth")
+    return tiny.llama(tmp_path_factory.mktemp("tiny") / "base", base_gguf)
+
+
+@pytest.fixture
+def folder(tmp_path, base):
+    (tmp_path / "base").symlink_to(base)
+    return tmp_path
+
+
+def start(folder, *options, processes=1, **values):
+    launch = [sys.executable, "-m"]
+    if processes > 1:
+        launch += ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), "-m"]
+    command = [*launch, "tests.train.tiny_tune", str(folder), json.dumps(values), *options]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+
+
+def outcome(folder):
+    return json.loads((folder / "outcome.json").read_text())
+
+
+def log(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def whole(base, tmp_path_factory):
+    """The run that nothing disturbs."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "base").symlink_to(base)
+    done = start(folder)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return folder
+
+
+def test_a_run_logs_every_step_and_keeps_the_better_epoch(whole):
+    steps = [line for line in log(whole) if "loss" in line]
+    assert [line["step"] for line in steps] == list(range(1, 21))
+    assert all(line["tokens_per_s"] > 0 and line["memory_mb"] > 50 for line in steps)
+    assert all({"learning_rate", "epoch", "grad_norm"} <= line.keys() for line in steps)
+    dev = outcome(whole)["dev"]
+    assert [epoch for epoch, _ in dev] == [1.0, 2.0] and outcome(whole)["best"] == min(dev, key=lambda e: e[1])[0]
+
+
+def test_killed_twice_it_ends_as_if_nothing_had_been(whole, folder):
+    assert start(folder, "--kill-at", "7").returncode == -9
+    half = folder / "work" / "checkpoints" / "checkpoint-99"  # what a kill amidst a checkpoint leaves
+    half.mkdir()
+    (half / "adapter_model.safetensors").write_bytes(b"half")
+    assert start(folder, "--kill-at", "15").returncode == -9
+    assert not half.exists()
+    done = start(folder)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert outcome(folder) == outcome(whole)
+    own, other = log(folder), log(whole)
+    assert [(x["step"], x.get("loss"), x.get("eval_loss")) for x in own] == [
+        (x["step"], x.get("loss"), x.get("eval_loss")) for x in other
+    ]
+
+
+def test_a_full_disk_stops_with_a_sentence_and_the_next_start_goes_on(whole, folder):
+    done = start(folder, "--largest-file", "20000")
+    assert done.returncode == 2 and "the disk is full" in done.stderr and "Traceback" not in done.stderr
+    assert "step 8 is whole" in done.stderr.replace("The checkpoint of ", "")
+    assert checkpoints.step_of(checkpoints.last_whole(folder / "work" / "checkpoints")) == 8
+    assert start(folder).returncode == 0
+    assert outcome(folder) == outcome(whole)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoints(folder):
+    done = start(folder, learning_rate=1e36, warmup_steps=6, scheduler="constant")
+    assert done.returncode == 2 and "loss became" in done.stderr and "Lower learning_rate" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert checkpoints.last_whole(folder / "work" / "checkpoints") is None
+
+
+def test_two_processes_learn_what_one_does(base, tmp_path):
+    """Without dropout, whose random numbers are each process's own."""
+    results = []
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        folder.mkdir()
+        (folder / "base").symlink_to(base)
+        done = start(folder, processes=processes, dropout=0.0)
+        assert done.returncode == 0, done.stderr[-2000:]
+        results.append(outcome(folder))
+    one, two = results
+    assert (one["processes"], two["processes"]) == (1, 2)
+    assert one["steps"] == two["steps"] == 20
+    for (_, alone), (_, shared) in zip(one["losses"], two["losses"], strict=True):
+        assert shared == pytest.approx(alone, abs=2e-3)
+    assert [loss for _, loss in two["dev"]] == pytest.approx([loss for _, loss in one["dev"]], abs=2e-3)
