@@ -51,7 +51,7 @@ def card(comparison: Comparison, position: int) -> str:
     letter = f'<span class="letter">{LETTERS[position]}</span> ' if comparison.blind else ""
     best = '<span class="voted">your vote</span>' if comparison.vote == key else ""
     answer = column.answer
-    state = f"recorded {column.source.day}" if column.source else state_text(answer)
+    state = "recorded" if column.source else state_text(answer)
     return (
         f'<section class="card {key}" data-variant="{key}" data-state="{answer.state}" aria-label="{escape(label)}">'
         f'<header><h3>{letter}{escape(label)}{best}</h3><p class="role">{escape(ROLES.get(key, ""))}</p>'

@@ -43,13 +43,11 @@ class Layout:
     cards: tuple[gr.HTML, ...]
     agains: tuple[gr.Button, ...]
     halts: tuple[gr.Button, ...]
-    vote: gr.Row
     votes: tuple[gr.Button, ...]
-    share: gr.Row
     copy: gr.Button
-    link: gr.Textbox
     markdown: gr.Button
     html: gr.Button
+    link: gr.Textbox
     below: gr.HTML
     comparison: gr.State
     saved: gr.Textbox
@@ -69,15 +67,14 @@ def draw(first: Comparison | None) -> Layout:
         loading = gr.HTML(chat_words.models_line("Looking at the models."), elem_id="models")
     with gr.Row(elem_id="asked-row"):
         asked = gr.HTML(chat_words.asked(first) if first else "", elem_id="asked")
-        live = gr.Button("Run live", scale=0, min_width=110, elem_id="live", visible=_shown(first))
+        live = gr.Button("Run live", scale=0, min_width=60, elem_id="live", visible=_shown(first))
         view = gr.Radio(list(VIEWS), value=next(iter(VIEWS)), label="Marks on the answers", elem_id="view",
-                        visible=_shown(first), container=False, show_label=False, scale=0, min_width=440)
+                        visible=_shown(first), container=False, show_label=False, scale=0, min_width=60)
     drawn, agains, halts = _columns(first)
-    vote, votes = _vote_row()
-    share, copy, link, markdown, html = _share_row(first)
+    votes, sharing = _vote_row(), _share_row(first)
     below = gr.HTML(evidence.below(first) if first else "", elem_id="below")
     return Layout(question, ask, follow, stop, chips, blind, options, status, loading, asked, live, view, drawn, agains,
-                  halts, vote, votes, share, copy, link, markdown, html, below, gr.State(first, time_to_live=3600),
+                  halts, votes, *sharing, below, gr.State(first, time_to_live=3600),
                   gr.Textbox(visible="hidden", elem_id="saved", label="File to save"))
 
 
@@ -130,18 +127,18 @@ def _columns(first: Comparison | None) -> tuple[tuple[gr.HTML, ...], tuple[gr.Bu
     return tuple(drawn), tuple(agains), tuple(halts)
 
 
-def _vote_row() -> tuple[gr.Row, tuple[gr.Button, ...]]:
-    with gr.Row(elem_id="vote-row", visible="hidden") as row:
-        votes = tuple(gr.Button(label, min_width=90, elem_classes="vote", elem_id=f"vote-{n}")
-                      for n, label in enumerate(CHOICES))
-    return row, votes
+def _vote_row() -> tuple[gr.Button, ...]:
+    with gr.Row(elem_id="vote-row"):
+        return tuple(gr.Button(label, min_width=60, elem_classes="vote", elem_id=f"vote-{n}", visible="hidden")
+                     for n, label in enumerate(CHOICES))
 
 
-def _share_row(first: Comparison | None) -> tuple[gr.Row, gr.Button, gr.Textbox, gr.Button, gr.Button]:
-    with gr.Row(elem_id="share-row", visible=_shown(first)) as row:
-        copy = gr.Button("Copy link", size="sm", min_width=100, scale=0, elem_id="link-copy")
-        markdown = gr.Button("Save as Markdown", size="sm", min_width=150, scale=0, elem_id="save-markdown")
-        html = gr.Button("Save as HTML", size="sm", min_width=120, scale=0, elem_id="save-html")
+def _share_row(first: Comparison | None) -> tuple[gr.Button, gr.Button, gr.Button, gr.Textbox]:
+    with gr.Row(elem_id="share-row"):
+        copy, markdown, html = (
+            gr.Button(label, size="sm", min_width=60, scale=0, elem_id=name, visible=_shown(first))
+            for label, name in (("Copy link", "link-copy"), ("Save as Markdown", "save-markdown"),
+                                ("Save as HTML", "save-html")))
         link = gr.Textbox("", show_label=False, label="Link to this comparison", container=False, elem_id="link",
                           interactive=False, visible="hidden", max_lines=1, min_width=220, scale=1)
-    return row, copy, link, markdown, html
+    return copy, markdown, html, link

@@ -22,9 +22,10 @@ class Screen:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
+        self.sharing = (layout.copy, layout.markdown, layout.html)
         self.outputs = [
             layout.question, layout.ask, layout.follow, layout.stop, layout.status, layout.asked, layout.live,
-            layout.view, *layout.cards, *layout.agains, *layout.halts, layout.vote, layout.share, layout.link,
+            layout.view, *layout.cards, *layout.agains, *layout.halts, *layout.votes, *self.sharing, layout.link,
             layout.below, layout.comparison]
 
     def stream(self, frames: Iterator[Frame], opening: Update, keep_below: bool = False) -> Iterator[Update]:
@@ -50,8 +51,9 @@ class Screen:
             layout.ask: _button(not running), layout.stop: _button(running), layout.follow: _button(open_),
             layout.live: _seen(open_ and comparison.source is not None),
             layout.view: _seen(open_),
-            layout.vote: _seen(calm and comparison.hidden),
-            layout.share: _seen(open_), layout.link: _seen(False),
+            layout.link: _seen(False),
+            **{button: _seen(open_) for button in self.sharing},
+            **{button: _seen(calm and comparison.hidden) for button in layout.votes},
             layout.below: evidence.below(comparison) if calm else "",
         }
         if first or calm:

@@ -71,7 +71,7 @@ def _passage(passage: Passage, number: int) -> str:
 
 
 def _line(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", " ".join(text.split()))
+    return escape(re.sub(r"([\\`*_\[\]#|])", r"\\\1", " ".join(text.split())), quote=False)
 
 
 def _quoted(text: str) -> str:

@@ -71,7 +71,7 @@ def test_a_recorded_column_says_so_and_when():
     source = Source("heldout", "27 November 2026", "assets/results/heldout/samples.jsonl")
     column = replace(compared().columns["plain"], source=source)
     html = cards.card(compared().with_column("plain", column), 0)
-    assert "recorded 27 November 2026" in html and source.file in html and "Exact prompt" not in html
+    assert "27 November 2026" in html and source.file in html and "Exact prompt" not in html
 
 
 def test_the_verdict_counts_the_key_facts():
