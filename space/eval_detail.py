@@ -9,9 +9,10 @@ from html import escape
 from typing import Any
 
 from space import key_facts
-from space.cards import blocks, identity_text
+from space.cards import identity_text
 from space.eval_questions import Row, outcome_chip
 from space.eval_view import chip
+from space.markup import blocks
 from space.plots import number, title
 from space.results import EvalRecord, EvalRun
 from space.schema import Passage
