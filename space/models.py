@@ -53,7 +53,7 @@ PROFILES = {
         base_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         adapter="file:" + str(ASSETS / "adapters" / "smollm2-135m" / "adapter.gguf"),
         embedder=EMBEDDER,
-        architecture="llama", layers=30, width=576, quantization="Q4_1", sentences=3,
+        architecture="llama", layers=30, width=576, quantization="Q4_1", sentences=2,
     ),
     "qwen2.5-3b": Profile(
         name="qwen2.5-3b",

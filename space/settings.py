@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from space.errors import UserError
 
@@ -15,8 +16,9 @@ ASSETS = ROOT / "assets"
 
 @dataclass(frozen=True)
 class Settings:
-    """`profile` names the models; limits are in characters, tokens, passages and seconds;
-    `results` is the folder of the evaluation runs that the dashboard shows."""
+    """`profile` names the models; limits are in characters, tokens, passages and seconds; `results` is the folder
+    of the evaluation runs that are shown, `votes` the one where votes of the blind test are kept, `votes_dataset`
+    the Hub dataset that they are committed to (none: "")."""
 
     profile: str = "embedded"
     max_question_chars: int = 1000
@@ -28,6 +30,17 @@ class Settings:
     threads: int = 0  # 0: as many as this process may use
     port: int = 7860
     results: Path = ASSETS / "results"
+    questions_per_session: int = 2  # one running, one waiting
+    questions_per_address: int = 4  # a few people can sit behind one address
+    questions_at_once: int = 12  # of everyone, running and waiting
+    votes: Path = ROOT / "work" / "votes"
+    votes_dataset: str = ""
+
+    @property
+    def trust_forwarded(self) -> bool:
+        """Whether a proxy of ours stands in front and writes X-Forwarded-For: on a Space, behind a
+        Gradio share link, or where TRUST_FORWARDED=1 says so."""
+        return any(os.environ.get(name, "") not in ("", "0") for name in ("SPACE_ID", "SHARE", "TRUST_FORWARDED"))
 
     @property
     def thread_count(self) -> int:
@@ -36,6 +49,7 @@ class Settings:
         return max(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, 1)
 
 
+_FOLDERS = {"RESULTS_DIR": "results", "VOTES_DIR": "votes"}
 _NUMBERS = {
     "MAX_TOKENS": ("max_tokens", 16, 1024),
     "PASSAGES": ("passages", 1, 8),
@@ -43,16 +57,19 @@ _NUMBERS = {
     "CONTEXT_TOKENS": ("context_tokens", 512, 32768),
     "THREADS": ("threads", 0, 256),
     "PORT": ("port", 0, 65535),
+    "DEADLINE_S": ("deadline_s", 5, 3600),
+    "QUESTIONS_PER_ADDRESS": ("questions_per_address", 1, 64),
+    "QUESTIONS_AT_ONCE": ("questions_at_once", 1, 64),
 }
 
 
 @cache
 def load_settings() -> Settings:
-    """Settings from the environment: PROFILE, RESULTS_DIR and the numbers in `_NUMBERS`.
+    """Settings from the environment: PROFILE, VOTES_DATASET, the folders in `_FOLDERS` and the numbers in `_NUMBERS`.
 
     Raises UserError for a value that is no whole number inside its bounds.
     """
-    values: dict[str, int] = {}
+    values: dict[str, Any] = {}
     for name, (attribute, low, high) in _NUMBERS.items():
         raw = os.environ.get(name, "").strip()
         if not raw:
@@ -61,6 +78,7 @@ def load_settings() -> Settings:
             raise UserError(f"{name}={raw!r} is not a whole number from {low} to {high}.",
                             f"Set {name} to such a number or unset it.")
         values[attribute] = int(raw)
-    results = os.environ.get("RESULTS_DIR", "").strip()
+    values |= {attribute: Path(raw) for name, attribute in _FOLDERS.items()
+               if (raw := os.environ.get(name, "").strip())}
     return Settings(profile=os.environ.get("PROFILE", "").strip() or Settings.profile,
-                    results=Path(results) if results else Settings.results, **values)
+                    votes_dataset=os.environ.get("VOTES_DATASET", "").strip(), **values)
