@@ -16,10 +16,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval import export_page
+from eval import export_page, export_panels
 from eval.export_runs import run_payload
-from space import corpus_cards, eval_view, hub
-from space.coverage import Shelf, load_shelf
+from space import eval_view, hub
 from space.errors import UserError
 from space.eval_files import Opened, open_run
 from space.results import list_runs
@@ -61,9 +60,8 @@ def build(runs: Sequence[Opened], say: Callable[[str], None]) -> str:
     known = [o.run for o in runs]
     payloads: dict[str, Any] = {
         f"run:{o.run.name}": run_payload(o, [other for other in runs if other is not o], known) for o in runs}
-    shelf = load_shelf()
-    payloads["corpus"] = {d.id: corpus_cards.document_view(shelf, d) for d in shelf.documents}
-    panels = {"corpus": corpus_panel(shelf)}
+    payloads["corpus"] = export_panels.documents()
+    panels = {"train": export_panels.training(), "corpus": export_panels.corpus()}
     for name, value in payloads.items():
         say(f"{len(export_page.pack(value)) / 1e3:9,.1f} kB  {name}")
     text = export_page.page(known, payloads, panels, eval_view.first_run(known))
@@ -71,13 +69,6 @@ def build(runs: Sequence[Opened], say: Callable[[str], None]) -> str:
         raise UserError(f"The page would have {len(text.encode()) / 1e6:.1f} MB, more than {LARGEST_MB:g}.",
                         "Name fewer runs with --runs.")
     return text
-
-
-def corpus_panel(shelf: Shelf) -> str:
-    """Head and list of the documents; one that is picked is unpacked beside them."""
-    return (f'<div id="corpus-head">{corpus_cards.head(shelf)}</div><div class="row2"><div id="corpus-list">'
-            f'{corpus_cards.document_list(shelf)}</div><div id="corpus-view">'
-            f'{corpus_cards.message("Pick a document to read its passages and who asks about them.")}</div></div>')
 
 
 def write(folder: Path, files: dict[str, bytes]) -> None:

@@ -91,6 +91,12 @@ def test_the_documents_of_the_corpus_are_there(html):
     assert 'class="doc-view" data-doc="lora"' in documents["lora"] and len(documents) == 26
 
 
+def test_training_runs_stand_there_with_their_curves(html):
+    panel = html[html.index('id="tab-train"'):html.index('id="tab-corpus"')]
+    assert 'data-run="smollm2-135m"' in panel and 'aria-label="Loss by step of smollm2-135m"' in panel
+    assert panel.count("<polyline") >= 3 and "Recipe as used" in panel
+
+
 def test_runs_that_cannot_be_exported_are_named(results, tmp_path):
     with pytest.raises(UserError, match="no readable run nothing"):
         export.opened_runs(results, ["nothing"])
