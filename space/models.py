@@ -17,8 +17,10 @@ from functools import cache
 from pathlib import Path
 
 from space import model_lock
+from space.adapter_card import check_card
 from space.errors import UserError
 from space.gguf_header import GgufHeader, read_header
+from space.memory import check_room
 from space.schema import ModelIdentity
 from space.settings import ASSETS
 
@@ -216,6 +218,7 @@ def check_base(profile: Profile, path: Path) -> GgufHeader:
     if profile.base_sha256 and sha256_of(path) != profile.base_sha256:
         raise UserError(f"{path.name} is not the file this profile was made for "
                         "(its SHA-256 differs).", "Install it again with `make setup`.")
+    check_room(path)
     return header
 
 
@@ -233,6 +236,7 @@ def resolve_adapter(profile: Profile, base: Path) -> Path:
     if header.architecture != read_header(base).architecture:
         raise UserError(f"The adapter {path.name} was made for another base model.",
                         "Make it anew with `make train`.")
+    check_card(path, base, sha256_of(path), sha256_of(base))
     return path
 
 
