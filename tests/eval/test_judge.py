@@ -5,7 +5,17 @@ import pytest
 
 from eval import judge as judging
 from eval.judge import (
-    FAITHFULNESS, RELEVANCY, RETRIEVED, Item, Judged, evidence_of, items_of, judge_all, judge_run, same_judge, spent,
+    FAITHFULNESS,
+    RELEVANCY,
+    RETRIEVED,
+    Item,
+    Judged,
+    evidence_of,
+    items_of,
+    judge_all,
+    judge_run,
+    same_judge,
+    spent,
     with_scores,
 )
 from space.errors import UserError
