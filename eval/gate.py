@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from eval import summary
-from eval.stats import MIN_DOCUMENTS
 from space.errors import UserError
 from space.results import ENOUGH, EvalRecord, EvalRun, Metric
+from space.stats import MIN_DOCUMENTS
 
 
 def regressions(baseline: EvalRun, before: Sequence[EvalRecord], run: EvalRun,

@@ -19,7 +19,7 @@ import threading  # noqa: E402
 
 import gradio as gr  # noqa: E402
 
-from space import chat_tab, corpus_tab, eval_tab, parts  # noqa: E402
+from space import about_tab, chat_tab, corpus_tab, eval_tab, parts, train_tab  # noqa: E402
 from space.errors import UserError  # noqa: E402
 from space.launch import launch_settings  # noqa: E402
 from space.settings import load_settings  # noqa: E402
@@ -28,7 +28,9 @@ STYLES = [Path(__file__).with_name(name) for name in ("style.css", "dashboard.cs
 TABS = (
     ("ask", "Compare", chat_tab.build),
     ("eval", "Evaluation", eval_tab.build),
+    ("train", "Training", train_tab.build),
     ("corpus", "Corpus", corpus_tab.build),
+    ("about", "About", about_tab.build),
 )
 """Key in the URL (`?tab=…`), label, and what draws the tab; each is given the page."""
 LIVE_REGION = """() => {
@@ -51,7 +53,7 @@ def build() -> gr.Blocks:
     """The page. Cheap: no model is loaded."""
     with gr.Blocks(title="Plain, fine-tuned, fine-tuned + RAG", analytics_enabled=False,
                    fill_width=True, delete_cache=(3600, 3600)) as page:
-        with gr.Tabs(elem_id="tabs") as tabs:
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             for key, label, draw in TABS:
                 with gr.Tab(label, id=key, elem_id=f"tab-{key}"):
                     draw(page)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from space import models
-from space.settings import ASSETS
+from space.settings import ASSETS, load_settings
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +35,7 @@ def engine():
     """The real engine on the embedded models."""
     from space.engine import LocalEngine
 
-    return LocalEngine(models.load_profile("embedded"), context_tokens=2048, threads=2)
+    return LocalEngine(models.load_profile("embedded"), context_tokens=2048, threads=load_settings().thread_count)
 
 
 @pytest.fixture(scope="session")

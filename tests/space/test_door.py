@@ -3,9 +3,11 @@
 import asyncio
 import json
 import re
+import shutil
 import socket
 import threading
 import time
+from pathlib import Path
 
 import gradio as gr
 import httpx
@@ -97,6 +99,19 @@ def test_no_file_of_the_machine_is_handed_out(served, path):
     for prefix in (f"{API}/file=", "/file=", f"{API}/file/"):
         response = raw(served, f"GET {prefix}{path} HTTP/1.1")
         assert response.startswith((b"HTTP/1.1 400", b"HTTP/1.1 403", b"HTTP/1.1 404")) and b"root:" not in response
+
+
+def test_a_file_that_the_page_offers_is_handed_out(served):
+    from gradio.utils import get_upload_folder
+
+    folder = Path(get_upload_folder()) / "test-door"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / "run.csv").write_text("id,answer\n")
+        got = served.http.get(f"{API}/file={folder / 'run.csv'}")
+        assert got.status_code == 200 and got.text == "id,answer\n"
+    finally:
+        shutil.rmtree(folder)
 
 
 def raw(served, first_line, headers="", body=b"", wait_s=5.0):
