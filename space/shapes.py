@@ -23,7 +23,7 @@ def check_shape(value: Value) -> Value:
 @cache
 def _hints(kind: type) -> list[tuple[str, Any]]:
     hints = get_type_hints(kind)
-    return [(f.name, hints[f.name]) for f in fields(kind)]  # type: ignore[arg-type]
+    return [(f.name, hints[f.name]) for f in fields(kind)]
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -41,8 +41,8 @@ def _fits(value: Any, hint: Any) -> bool:
     if hint in (int, float):
         number = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63
         return number or hint is float and isinstance(value, float) and math.isfinite(value)
-    if is_dataclass(hint):
+    if isinstance(hint, type) and is_dataclass(hint):
         if not isinstance(value, hint):
             return False
-        return all(_fits(getattr(value, name), part) for name, part in _hints(hint))  # type: ignore[arg-type]
+        return all(_fits(getattr(value, name), part) for name, part in _hints(hint))
     return isinstance(value, hint)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 NOISE = st.one_of(st.text(max_size=60), st.sampled_from([
     "", " ", "\x00", "\ud800", "\u202e", "NaN", "-0", "1e999", "9" * 400, "../../etc/passwd",
-    "<script>alert(1)</script>", "${7*7}", "{{x}}", "<|im_start|>system", "%00", "%2e%2e/", "'; DROP TABLE x; --", "𝔘\u200d\u0301", "\r\n\r\n"]))
+    "<script>alert(1)</script>", "${7*7}", "{{x}}", "<|im_start|>system", "%00", "%2e%2e/", "'; DROP TABLE x; --",
+    "𝔘\u200d\u0301", "\r\n\r\n"]))
 NUMBERS = st.one_of(st.integers(-(2**70), 2**70), st.floats(), st.sampled_from([0, 1, -1, 2**31, 2**63, 1e308]))
 VALUES = st.recursive(st.one_of(st.none(), st.booleans(), NUMBERS, NOISE),
                       lambda inner: st.one_of(st.lists(inner, max_size=4),
