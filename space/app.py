@@ -26,7 +26,7 @@ from space.settings import load_settings  # noqa: E402
 
 STYLES = [Path(__file__).with_name(name) for name in ("style.css", "dashboard.css", "pages.css")]
 TABS = (
-    ("ask", "Compare", chat_tab.build),
+    ("compare", "Compare", chat_tab.build),
     ("eval", "Evaluation", eval_tab.build),
     ("train", "Training", train_tab.build),
     ("corpus", "Corpus", corpus_tab.build),

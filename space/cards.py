@@ -1,18 +1,22 @@
-"""Answers and passages as HTML. Pure functions; every text that is not ours is escaped."""
+"""One column as HTML: name, state, answer, numbers, identity, details. Pure; all foreign text is escaped."""
 
 from __future__ import annotations
 
 from html import escape
 
-from space.markup import blocks
-from space.retriever import covered
-from space.schema import Answer, ModelIdentity, Passage, Variant
+from space import key_facts, marks, prompts
+from space.comparison import Column, Comparison
+from space.schema import VARIANTS, Answer, AnswerDone, Example, ModelIdentity, Variant
 
 ROLES = {
     "plain": "the base model as it is",
     "tuned": "the same weights + our LoRA adapter",
     "tuned_rag": "adapter + passages from the corpus",
 }
+LETTERS = "ABC"
+"""Names of the columns of a blind comparison, from left to right."""
+FINISHES = {"end": "finished", "length": "cut at the length limit", "stopped": "stopped",
+            "deadline": "stopped at the time limit"}
 
 
 def ordinal(number: int) -> str:
@@ -33,32 +37,86 @@ def state_text(answer: Answer) -> str:
         case "failed":
             return "no answer"
         case "done" if answer.done:
-            return {"end": "finished", "length": "cut at the length limit", "stopped": "stopped",
-                    "deadline": "stopped at the time limit"}.get(answer.done.finish, answer.done.finish)
+            return FINISHES.get(answer.done.finish, answer.done.finish)
     return "waiting"
 
 
-def card(variant: Variant, answer: Answer | None) -> str:
-    """One column: name, state, answer, numbers, identity, and the passages it read."""
-    answer = answer or Answer(variant.key)
-    body = f'<p class="answer-text">{escape(answer.text)}</p>' if answer.text else ""
-    if answer.state == "failed":
-        body += f'<p class="answer-error">{escape(answer.error)}</p>'
-    elif not answer.text:
-        hint = "The answer appears here." if answer.state == "waiting" else "&nbsp;"
-        body = f'<p class="answer-empty">{hint}</p>'
+def card(comparison: Comparison, position: int) -> str:
+    """The column at a position of the screen, 0 on the left."""
+    key = comparison.order[position]
+    column = comparison.columns[key]
+    if comparison.hidden:
+        return _blind_card(comparison, position, column.answer)
+    label = VARIANTS[key].label
+    letter = f'<span class="letter">{LETTERS[position]}</span> ' if comparison.blind else ""
+    best = '<span class="voted">your vote</span>' if comparison.vote == key else ""
+    answer = column.answer
+    state = "recorded" if column.source else state_text(answer)
     return (
-        f'<section class="card {variant.key}" data-variant="{variant.key}" data-state="{answer.state}" '
-        f'aria-label="{escape(variant.label)}">'
-        f'<header><h2>{escape(variant.label)}</h2><span class="state">{escape(state_text(answer))}</span>'
-        f'<p class="role">{escape(ROLES.get(variant.key, ""))}</p></header>'
-        f'<div class="answer">{body}</div>{_numbers(answer)}{_identity(answer)}</section>'
-        f'{passage_list(answer.passages)}'
+        f'<section class="card {key}" data-variant="{key}" data-state="{answer.state}" aria-label="{escape(label)}">'
+        f'<header><h3>{letter}{escape(label)}{best}</h3><p class="role">{escape(ROLES.get(key, ""))}</p>'
+        f'<p class="state">{escape(state)}</p></header>'
+        f'<div class="answer">{_answer(comparison, key)}</div>'
+        f'{_verdict(comparison.example, answer)}{_numbers(answer.done)}{_identity(answer.done)}'
+        f'{_details(comparison, column)}</section>'
     )
 
 
-def _numbers(answer: Answer) -> str:
-    done = answer.done
+def empty_card(variant: Variant) -> str:
+    """A column before the first question."""
+    return (f'<section class="card {variant.key}" data-variant="{variant.key}" data-state="waiting" '
+            f'aria-label="{escape(variant.label)}"><header><h3>{escape(variant.label)}</h3>'
+            f'<p class="role">{escape(ROLES[variant.key])}</p><p class="state">waiting</p></header>'
+            '<div class="answer"><p class="answer-empty">The answer appears here.</p></div></section>')
+
+
+def _blind_card(comparison: Comparison, position: int, answer: Answer) -> str:
+    """Nothing that tells the columns apart: no name, colour, number or pace; texts come together."""
+    ready = comparison.finished
+    text = answer.text or ("This column has no answer." if answer.state == "failed" else "")
+    body = (f'<p class="answer-text">{escape(text)}</p>' if ready else
+            '<p class="answer-empty">The three answers appear together.</p>')
+    name = f"Answer {LETTERS[position]}"
+    return (f'<section class="card blind" data-state="{"done" if ready else "working"}" aria-label="{name}">'
+            f'<header><h3>{name}</h3><p class="role">unnamed until your vote</p>'
+            f'<p class="state">{"ready" if ready else "working"}</p></header>'
+            f'<div class="answer">{body}</div></section>')
+
+
+def _answer(comparison: Comparison, key: str) -> str:
+    answer = comparison.columns[key].answer
+    if answer.state == "failed":
+        partial = f'<p class="answer-text">{escape(answer.text)}</p>' if answer.text else ""
+        return f'{partial}<p class="answer-error">{escape(answer.error)}</p>'
+    if not answer.text:
+        hint = {"waiting": "The answer appears here.", "done": "The model wrote nothing."}.get(answer.state, "&nbsp;")
+        return f'<p class="answer-empty">{hint}</p>'
+    if not answer.finished or not comparison.finished:
+        return f'<p class="answer-text">{escape(answer.text)}</p>'
+    passages = comparison.passages
+    shaded = marks.marked(answer.text, passages) if passages else escape(answer.text)
+    html = f'<p class="answer-text">{shaded}</p>'
+    plain = comparison.columns.get("plain")
+    if plain and key != "plain" and plain.answer.text:
+        html += f'<p class="answer-diff">{marks.difference(plain.answer.text, answer.text)}</p>'
+    return html
+
+
+def _verdict(example: Example | None, answer: Answer) -> str:
+    """How the answer fares against the key facts of the reference, in one line."""
+    if not example or answer.state != "done":
+        return ""
+    if example.kind == "unanswerable":
+        good = key_facts.abstains(answer.text)
+        says = "says that it does not know" if good else "answers, though the corpus has no answer"
+    else:
+        hits = key_facts.hits(example.key_facts, answer.text)
+        good = all(hits)
+        says = f"{sum(hits)} of {len(hits)} key fact{'s' if len(hits) > 1 else ''}"
+    return f'<p class="verdict {"good" if good else "poor"}">{says}</p>'
+
+
+def _numbers(done: AnswerDone | None) -> str:
     if not done:
         return ""
     waited = f"<div><dt>waited</dt><dd>{done.queued_s:.1f} s</dd></div>" if done.queued_s >= 0.1 else ""
@@ -80,27 +138,32 @@ def identity_text(identity: ModelIdentity) -> str:
     return " + ".join(parts) if identity.adapter else "; ".join(parts)
 
 
-def _identity(answer: Answer) -> str:
-    if not answer.done:
+def _identity(done: AnswerDone | None) -> str:
+    return f'<p class="identity">{escape(identity_text(done.identity))}</p>' if done else ""
+
+
+def _details(comparison: Comparison, column: Column) -> str:
+    """The drawer: every number of the answer, the files behind it, and the prompt word for word."""
+    answer, done = column.answer, column.answer.done
+    if not done:
         return ""
-    identity = answer.done.identity
-    full = f"{identity.file}, sha256 {identity.sha256}"
+    sampling, identity = column.sampling, done.identity
+    rows = {
+        "prompt": f"{done.prompt_tokens} tokens, {done.cached_tokens} of them reused",
+        "answer": f"{done.answer_tokens} tokens, {done.decode_tps:.1f} a second",
+        "first token": f"{done.first_token_s:.2f} s, after {done.queued_s:.2f} s in line",
+        "ended": FINISHES.get(done.finish, done.finish),
+        "sampling": (f"temperature {sampling.temperature:g}, seed {sampling.seed}" if sampling.temperature
+                     else "temperature 0 (greedy)") + f", at most {sampling.max_tokens} tokens",
+        "model file": f"{identity.file}, sha256 {identity.sha256}",
+    }
     if identity.adapter:
-        full += f"; {identity.adapter}, sha256 {identity.adapter_sha256}"
-    return f'<p class="identity" title="{escape(full)}">{escape(identity_text(identity))}</p>'
-
-
-def passage_list(passages: tuple[Passage, ...]) -> str:
-    """The passages as foldable cards, best first; the first one is open."""
-    if not passages:
-        return ""
-    items = "".join(
-        f'<details class="passage"{" open" if n == 1 else ""}>'
-        f'<summary><span class="rank">{n}</span><span class="where">{escape(p.title)}'
-        f'<small>{escape(p.heading)}</small></span>'
-        f'<span class="score" title="0.7 x cosine + 0.3 x BM25; cosine {p.cosine:.2f}">{p.score:.2f}</span></summary>'
-        f'<div class="passage-text">{blocks(p.text)}</div></details>'
-        for n, p in enumerate(passages, 1))
-    notice = "" if covered(passages) else (
-        '<p class="notice">No passage comes close to this question: the corpus may not cover it.</p>')
-    return f'<section class="passages" aria-label="Passages read"><h3>Passages it read</h3>{notice}{items}</section>'
+        rows["adapter file"] = f"{identity.adapter}, sha256 {identity.adapter_sha256}"
+    if column.source:
+        rows["recorded"] = f"{column.source.day}, from {column.source.file}"
+    listed = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in rows.items())
+    prompt = prompts.text(prompts.build(comparison.full_question, answer.passages))
+    says = "Prompt, as this version builds it" if column.source else "Exact prompt"
+    return (f'<details class="more"><summary>Details and prompt</summary><dl>{listed}</dl>'
+            f'<p class="prompt-name">{says}</p><pre class="prompt scroll" tabindex="0">{escape(prompt)}</pre>'
+            '</details>')

@@ -1,171 +1,218 @@
 """The compare tab: one question, three answers side by side.
 
-One generator yields to all three columns; three listeners on one button would stream one after
-another in the browser. The answers come from `space.answer`; this module only draws.
+One generator yields to all three columns; three listeners on one button would stream one after another in the
+browser. What happens is in chat_flow.py, what is drawn in chat_screen.py, cards.py and evidence.py; this module
+joins them to the components of chat_layout.py. Every event goes through the queue; the stop buttons have a lane of
+their own there, or they would wait for the answers they are to stop.
+
+`?tab=compare&q=QUESTION&temperature=…&max_tokens=…&passages=…&seed=…` opens a comparison (space/share.py).
 """
 
 from __future__ import annotations
 
-import threading
+import asyncio
+import json
 import time
-from collections.abc import Iterator
-from html import escape
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
-from space import cards, models, parts
-from space.answer import stream_answers
+from space import api, chat_flow, examples, parts, recorded, saved, share
+from space.chat_flow import Runs
+from space.chat_layout import VIEWS, Layout, draw
+from space.chat_screen import Screen, Update
+from space.chat_words import models_line, status_line
+from space.comparison import Comparison
 from space.errors import UserError
-from space.questions import load_examples
-from space.schema import CHAT_VARIANTS, Answer, AnswerFailed, Example, Sampling
-from space.settings import load_settings
-from space.visitors import load_visitors
+from space.options import check_options
 
-UPDATE_S = 0.1
-"""At most ten screen updates a second."""
-
-EXAMPLES = (
-    "deepseek-r1-zero-03", "3fs-07", "deepseek-v3-fp8-training-17", "r1-distilled-models-03", "deepep-16",
-    "ragas-04", "lora-06", "flashmla-24",
-)
-"""Short held-out questions of different documents and kinds; the last one has no answer in the corpus."""
-
-
-class Stops:
-    """Running questions by browser session, so that the stop button finds its own."""
-
-    def __init__(self) -> None:
-        self._events: dict[str, threading.Event] = {}
-
-    def begin(self, session: str) -> threading.Event:
-        """A new stop event for this session; a question still running there is stopped."""
-        self.stop(session)
-        self._events[session] = event = threading.Event()
-        return event
-
-    def stop(self, session: str) -> None:
-        if event := self._events.get(session):
-            event.set()
-
-    def end(self, session: str, event: threading.Event) -> None:
-        if self._events.get(session) is event:
-            del self._events[session]
+SCRIPT = Path(__file__).with_name("chat.js")
+LOADING_S = 240
+"""How long a page follows the loading of the models."""
+ANSWERING: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 16, "concurrency_id": "ask",
+                             "trigger_mode": "once", "api_visibility": "private"}
+STOPPING: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 16, "concurrency_id": "stop",
+                            "trigger_mode": "multiple", "api_visibility": "private"}
+LOOKING: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 64, "concurrency_id": "look",
+                           "api_visibility": "private"}
 
 
 def build(page: gr.Blocks) -> None:
-    """Draw the tab inside the current Blocks, which is `page`."""
-    stops = Stops()
-    gr.HTML(_intro(), elem_id="intro")
-    with gr.Row(elem_id="ask-row"):
-        question = gr.Textbox(
-            label="Your question", placeholder="Ask about R1, V3, MLA, GRPO, DualPipe, 3FS …",
-            show_label=False, lines=1, max_lines=6, scale=8, elem_id="question", autofocus=True,
-            container=False)
-        ask_button = gr.Button("Ask", variant="primary", scale=1, min_width=90, elem_id="ask")
-        stop_button = gr.Button("Stop", variant="stop", scale=1, min_width=90, elem_id="stop",
-                                interactive=False)
-    examples = gr.Dataset(
-        components=[question], samples=[[e.question] for e in example_questions()],
-        label="Held-out questions (none shares a passage with a training question)", elem_id="examples")
-    status = gr.HTML(_status("Type a question or pick one above."), elem_id="status")
-    with gr.Row(elem_id="columns", equal_height=False):
-        columns = []
-        for variant in CHAT_VARIANTS:
-            with gr.Column(min_width=290, elem_classes="column"):
-                columns.append(gr.HTML(cards.card(variant, None), elem_id=f"card-{variant.key}"))
-    def ask(text: str, request: gr.Request) -> Iterator[list]:
-        yield from _ask(text, request.session_hash or "", stops)
+    """Draw the tab inside the current Blocks, which is `page`, and join its events."""
+    layout, runs = draw(recorded.first()), Runs()
+    screen = Screen(layout)
+    _join_questions(page, layout, screen, runs)
+    _join_columns(layout, screen, runs)
+    _join_votes(layout, screen)
+    _join_sharing(layout)
+    script = SCRIPT.read_text(encoding="utf-8")
+    layout.view.change(None, layout.view, None, js=f"(label) => chatView({VIEWS!r}[label])", api_visibility="private")
+    page.load(None, js=f"() => {{ {script} }}", api_visibility="private")
+    page.load(_follow_loading, None, layout.models, **LOOKING)
+    gr.api(_ask_api, api_name="ask", api_description=api.DESCRIPTION, concurrency_limit=16, concurrency_id="ask")
 
-    outputs = [*columns, status, ask_button, stop_button]
-    settings = {"show_progress": "hidden", "concurrency_limit": 16, "concurrency_id": "ask",
-                "trigger_mode": "once"}
-    gr.on([ask_button.click, question.submit], ask, question, outputs, api_visibility="private", **settings)
-    examples.click(lambda row: row[0], examples, question, queue=False, show_progress="hidden",
-                   api_visibility="private").then(ask, question, outputs, api_visibility="private", **settings)
+
+def _join_questions(page: gr.Blocks, layout: Layout, screen: Screen, runs: Runs) -> None:
+    """Ask, follow up, run live, the examples, a link that asks, and stop."""
+    inputs = [layout.question, layout.comparison, layout.blind, *layout.options]
+
+    def asking(follow: bool = False, live: bool = False) -> Callable[..., Iterator[Update]]:
+        def ask(text: str, previous: Comparison | None, blind: bool, request: gr.Request,
+                *options: Any) -> Iterator[Update]:
+            if live and previous:
+                text = previous.question
+            yield from answer(screen, text, previous, blind, options, request.session_hash or "", runs, follow, live)
+        return ask
+
+    def pick(event: gr.EventData, previous: Comparison | None, blind: bool, request: gr.Request,
+             *options: Any) -> Iterator[Update]:
+        given = event._data.get("question") if isinstance(event._data, dict) else ""
+        text = str(given or "") or _surprise(previous)
+        shown = {layout.question: text}
+        yield from answer(screen, text, previous, blind, options, request.session_hash or "", runs, opening=shown,
+                          anew=True)
+
+    def follow_link(request: gr.Request) -> Iterator[Update]:
+        yield from opened_link(screen, dict(request.query_params), request.session_hash or "", runs)
+
+    gr.on([layout.ask.click, layout.question.submit], asking(), inputs, screen.outputs, **ANSWERING)
+    layout.follow.click(asking(follow=True), inputs, screen.outputs, **ANSWERING)
+    layout.live.click(asking(live=True), inputs, screen.outputs, **ANSWERING)
+    layout.examples.select(pick, inputs[1:], screen.outputs, **ANSWERING)
+    page.load(follow_link, None, [*screen.outputs, *layout.options], **ANSWERING)
 
     def stop(request: gr.Request) -> None:
-        stops.stop(request.session_hash or "")
+        runs.stop(request.session_hash or "")
 
-    stop_button.click(stop, queue=False, show_progress="hidden", api_visibility="private")
+    layout.stop.click(stop, None, None, **STOPPING)
 
 
-def _ask(text: str, session: str, stops: Stops) -> Iterator[list]:
-    """All columns, status and buttons, after each visible change."""
-    settings = load_settings()
-    answers = {v.key: Answer(v.key) for v in CHAT_VARIANTS}
-    stop = stops.begin(session)
+def _join_columns(layout: Layout, screen: Screen, runs: Runs) -> None:
+    """Stop or ask again one column."""
+    for position, (again, halt) in enumerate(zip(layout.agains, layout.halts, strict=True)):
+        def repeat(comparison: Comparison | None, request: gr.Request, *options: Any,
+                   position: int = position) -> Iterator[Update]:
+            yield from regenerated(screen, comparison, position, options, request.session_hash or "", runs)
+
+        def stop(comparison: Comparison | None, request: gr.Request, position: int = position) -> None:
+            if comparison:
+                runs.stop(request.session_hash or "", comparison.order[position])
+
+        again.click(repeat, [layout.comparison, *layout.options], screen.outputs, **ANSWERING)
+        halt.click(stop, layout.comparison, None, **STOPPING)
+
+
+def _join_votes(layout: Layout, screen: Screen) -> None:
+    """The buttons of the blind test: one a column, and a tie."""
+    for position, button in enumerate(layout.votes):
+        def vote(comparison: Comparison | None, position: int = position) -> Update:
+            if not comparison:
+                return screen.refused("There is nothing to vote on.")
+            try:
+                return screen.still(*chat_flow.vote(comparison, position))
+            except UserError as error:
+                return screen.refused(str(error))
+
+        button.click(vote, layout.comparison, screen.outputs, **LOOKING)
+
+
+def _join_sharing(layout: Layout) -> None:
+    """Copy the link, save as a file. The browser writes the file, so nothing is kept on the server."""
+    def link(comparison: Comparison | None, request: gr.Request) -> tuple[Any, str]:
+        if not comparison:
+            return gr.skip(), status_line("There is nothing to link to yet.")
+        return (gr.update(value=share.link(comparison, request.headers), visible=True),
+                status_line("The link stands in the box below the answers, and is copied where the browser allows it."))
+
+    def save(kind: str) -> Callable[[Comparison | None, gr.Request], str]:
+        def write(comparison: Comparison | None, request: gr.Request) -> str:
+            if not comparison:
+                return ""
+            return json.dumps(saved.file(comparison, kind, share.link(comparison, request.headers)), allow_nan=False)
+        return write
+
+    layout.copy.click(link, layout.comparison, [layout.link, layout.status], **LOOKING).then(
+        None, layout.link, None, js="(link) => chatCopy(link)", api_visibility="private")
+    for button, kind in ((layout.markdown, "md"), (layout.html, "html")):
+        button.click(save(kind), layout.comparison, layout.saved, **LOOKING).then(
+            None, layout.saved, None, js="(file) => chatSave(file)", api_visibility="private")
+
+
+def answer(screen: Screen, text: object, previous: Comparison | None, blind: bool, options: tuple[Any, ...],
+           session: str, runs: Runs, follow: bool = False, live: bool = False, anew: bool = False,
+           earlier: tuple[str, ...] = (), opening: Update | None = None) -> Iterator[Update]:
+    """The updates of a question: at once where its answers are recorded, else as they are written. `anew`: it
+    never follows up on `previous`; `earlier` are the questions that a link says it follows up on."""
     try:
-        events = stream_answers(text, CHAT_VARIANTS, parts.load_engine(), parts.load_retriever(),
-                                Sampling(max_tokens=settings.max_tokens), settings.passages,
-                                settings.deadline_s, stop)
-        events = load_visitors().watch(events, CHAT_VARIANTS, stop, session, settings.deadline_s)
-        yield _screen(answers, "Looking for passages.", running=True)
-        drawn, shown = 0.0, ""
-        for event in events:
-            answers[event.variant] = answers[event.variant].add(event)
-            says = _progress(answers)
-            if says != shown or time.monotonic() - drawn >= UPDATE_S:
-                drawn, shown = time.monotonic(), says
-                yield _screen(answers, says, running=True)
-        yield _screen(answers, _summary(answers), running=False)
+        checked = check_options(*options)
+        if live and previous and previous.earlier:
+            comparison = chat_flow.reopen(previous, checked, blind)
+        else:
+            comparison = chat_flow.begin(text, checked, previous, blind, follow, live, anew, earlier)
     except UserError as error:
-        failed = {k: a.add(AnswerFailed(k, str(error))) if not a.finished else a for k, a in answers.items()}
-        yield _screen(failed, str(error), running=False)
-    finally:
-        stop.set()
-        stops.end(session, stop)
+        yield {**screen.refused(str(error)), **(opening or {})}
+        return
+    if comparison.finished:
+        runs.stop(session)
+        says = (chat_flow.summary(comparison, comparison.order) if comparison.hidden
+                else "Recorded answers, shown at once. Run live asks the models now.")
+        yield {**screen.still(comparison, says), **(opening or {})}
+        return
+    yield from screen.stream(chat_flow.run(comparison, comparison.order, session, runs), opening or {})
 
 
-def _screen(answers: dict[str, Answer], says: str, running: bool) -> list:
-    drawn = [cards.card(v, answers[v.key]) for v in CHAT_VARIANTS]
-    return [*drawn, _status(says), gr.Button(interactive=not running), gr.Button(interactive=running)]
-
-
-def _progress(answers: dict[str, Answer]) -> str:
-    """One short sentence for the status line; it changes only when a phase does."""
-    for variant in CHAT_VARIANTS:
-        answer = answers[variant.key]
-        if answer.state in ("reading", "streaming"):
-            return f"{variant.label} is {'reading' if answer.state == 'reading' else 'answering'}."
-    if any(a.state == "queued" and a.ahead for a in answers.values()):
-        return "Waiting in line."
-    return "Starting the models."
-
-
-def _summary(answers: dict[str, Answer]) -> str:
-    failed = [v.label for v in CHAT_VARIANTS if answers[v.key].state == "failed"]
-    if failed:
-        return f"Done; no answer from: {', '.join(failed)}."
-    if any(a.done and a.done.finish == "stopped" for a in answers.values()):
-        return "Stopped."
-    return "All three answers are ready."
-
-
-def _status(text: str) -> str:
-    return f'<p class="status-line">{escape(text)}</p>'
-
-
-def _intro() -> str:
-    profile = models.load_profile(load_settings().profile)
-    small = (
-        f"The answers come from <b>{escape(profile.label)}</b>, a real 4-bit model small enough to install "
-        "with pip and to run on two CPU cores, so expect its facts to be shaky. Set "
-        "<code>PROFILE=qwen2.5-3b</code> to run Qwen2.5-3B-Instruct where the Hugging Face Hub can be reached."
-        if profile.name == "embedded" else
-        f"The answers come from <b>{escape(profile.label)}</b>, 4-bit, on this machine's CPU.")
-    return (
-        "<h1>Does fine-tuning help? Does retrieval help?</h1>"
-        "<p>One question about AI research papers, three answers: the plain model, the same weights with a "
-        "LoRA adapter trained on questions about the papers, and the adapter with passages retrieved from "
-        f"the corpus. Every column says which file answered.</p><p class='small-model'>{small}</p>")
-
-
-def example_questions() -> list[Example]:
-    """Held-out questions to start with; none where the visitor brought an own corpus."""
-    if parts.own_corpus():
-        return []
+def regenerated(screen: Screen, comparison: Comparison | None, position: int, options: tuple[Any, ...], session: str,
+                runs: Runs) -> Iterator[Update]:
+    """The updates of one column that is asked anew."""
+    if not comparison:
+        yield screen.refused("There is nothing to regenerate yet.")
+        return
+    key = comparison.order[position]
     try:
-        heldout = {e.id: e for e in load_examples(part="heldout")}
-    except UserError:
-        return []
-    return [heldout[id_] for id_ in EXAMPLES if id_ in heldout]
+        anew = chat_flow.again(comparison, key, check_options(*options))
+    except UserError as error:
+        yield screen.refused(str(error))
+        return
+    yield from screen.stream(chat_flow.run(anew, [key], session, runs), {}, keep_below=True)
+
+
+def opened_link(screen: Screen, query: dict[str, str], session: str, runs: Runs) -> Iterator[Update]:
+    """The updates of a page that was opened by a link with a question; nothing changes without one."""
+    asked = share.read(query)
+    if not asked:
+        yield screen.nothing
+        return
+    settings = zip(screen.layout.options, asked.options, strict=True)
+    opening = {screen.layout.question: asked.question, **{part: value for part, value in settings if value is not None}}
+    yield from answer(screen, asked.question, None, False, asked.options, session, runs, earlier=asked.earlier,
+                      opening=opening)
+
+
+def _surprise(now: Comparison | None) -> str:
+    example = examples.surprise(but=now.question if now else "")
+    return example.question if example else ""
+
+
+def _ask_api(question: str, variants: list[str] | None = None, temperature: float = 0.0, max_tokens: int = 200,
+             passages: int = 3, seed: int = 3407, request: gr.Request | None = None) -> dict:
+    session = (request.session_hash or "") if request else ""
+    try:
+        return api.ask(question, variants, temperature, max_tokens, passages, seed, session)
+    except UserError as error:
+        raise gr.Error(str(error), print_exception=False) from None
+
+
+async def _follow_loading() -> AsyncIterator[str]:
+    """A line that says what is being loaded until the models are ready."""
+    began, shown = time.monotonic(), ""
+    while time.monotonic() - began < LOADING_S:
+        says = parts.load_engine().loading()
+        if not says:
+            break
+        if says != shown:
+            shown = says
+            yield models_line(says)
+        await asyncio.sleep(0.25)
+    yield models_line("The models are ready.", ready=True)

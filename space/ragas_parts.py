@@ -41,3 +41,6 @@ class Embedder:
 
     async def aembed_text(self, text: str, **kwargs: Any) -> list[float]:
         return self.embed_text(text)
+
+    async def aembed_texts(self, texts: list[str], **kwargs: Any) -> list[list[float]]:
+        return retriever.embed(self._model, texts).tolist()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,12 +19,12 @@ from space.schema import AnswerDone, Evidence, ModelIdentity, Passage, Sampling
 from space.settings import Settings
 from space.shapes import check_shape
 
-SCHEMA = 1
+SCHEMA = 2
 RESULTS = Settings.results
 ENOUGH = 0.9
 """Share of rows that must be scored before a mean is a headline."""
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""For each older schema, what turns its run.json into that of the next one."""
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: lambda row: row | {"schema": 2}}
+"""For each older schema, what turns its run.json into that of the next one. 1 had no verdicts in its samples."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,20 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What a judge made of one claim of an answer, or of one question that it read out of the answer: 1 is
+    in favour, 0 against, and a judge that is not sure says something between."""
+
+    claim: str
+    verdict: float
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class EvalRecord:
     """One answer and its scores. A metric that applies to the row is in exactly one of `scores` and
-    `unscored` (with the reason); one that does not apply is in neither."""
+    `unscored` (with the reason); one that does not apply is in neither. `verdicts` holds, for each metric
+    of a judge, what its score was made from."""
 
     id: str
     variant: str
@@ -100,6 +111,7 @@ class EvalRecord:
     error: str
     scores: dict[str, float]
     unscored: dict[str, str]
+    verdicts: dict[str, tuple[Verdict, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if both := self.scores.keys() & self.unscored.keys():
@@ -225,6 +237,7 @@ def _run(row: dict[str, Any]) -> EvalRun:
 
 
 def _record(row: dict[str, Any]) -> EvalRecord:
+    row = {"verdicts": {}} | row
     if row.keys() != {f.name for f in fields(EvalRecord)}:
         raise KeyError("fields")
     return EvalRecord(**row | {
@@ -232,6 +245,7 @@ def _record(row: dict[str, Any]) -> EvalRecord:
         "key_facts": tuple(row["key_facts"]),
         "passages": tuple(Passage(**p) for p in row["passages"]),
         "done": answer_done(row["done"]),
+        "verdicts": {metric: tuple(Verdict(**v) for v in said) for metric, said in row["verdicts"].items()},
     })
 
 

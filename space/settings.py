@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from space.errors import UserError
 
@@ -15,8 +16,9 @@ ASSETS = ROOT / "assets"
 
 @dataclass(frozen=True)
 class Settings:
-    """`profile` names the models; limits are in characters, tokens, passages and seconds;
-    `results` is the folder of the evaluation runs that the dashboard shows."""
+    """`profile` names the models; limits are in characters, tokens, passages and seconds; `results` is the folder
+    of the evaluation runs that are shown, `votes` the one where votes of the blind test are kept, `votes_dataset`
+    the Hub dataset that they are committed to (none: "")."""
 
     profile: str = "embedded"
     max_question_chars: int = 1000
@@ -31,6 +33,8 @@ class Settings:
     questions_per_session: int = 2  # one running, one waiting
     questions_per_address: int = 4  # a few people can sit behind one address
     questions_at_once: int = 12  # of everyone, running and waiting
+    votes: Path = ROOT / "work" / "votes"
+    votes_dataset: str = ""
 
     @property
     def trust_forwarded(self) -> bool:
@@ -45,6 +49,7 @@ class Settings:
         return max(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, 1)
 
 
+_FOLDERS = {"RESULTS_DIR": "results", "VOTES_DIR": "votes"}
 _NUMBERS = {
     "MAX_TOKENS": ("max_tokens", 16, 1024),
     "PASSAGES": ("passages", 1, 8),
@@ -60,11 +65,11 @@ _NUMBERS = {
 
 @cache
 def load_settings() -> Settings:
-    """Settings from the environment: PROFILE, RESULTS_DIR and the numbers in `_NUMBERS`.
+    """Settings from the environment: PROFILE, VOTES_DATASET, the folders in `_FOLDERS` and the numbers in `_NUMBERS`.
 
     Raises UserError for a value that is no whole number inside its bounds.
     """
-    values: dict[str, int] = {}
+    values: dict[str, Any] = {}
     for name, (attribute, low, high) in _NUMBERS.items():
         raw = os.environ.get(name, "").strip()
         if not raw:
@@ -73,6 +78,7 @@ def load_settings() -> Settings:
             raise UserError(f"{name}={raw!r} is not a whole number from {low} to {high}.",
                             f"Set {name} to such a number or unset it.")
         values[attribute] = int(raw)
-    results = os.environ.get("RESULTS_DIR", "").strip()
+    values |= {attribute: Path(raw) for name, attribute in _FOLDERS.items()
+               if (raw := os.environ.get(name, "").strip())}
     return Settings(profile=os.environ.get("PROFILE", "").strip() or Settings.profile,
-                    results=Path(results) if results else Settings.results, **values)
+                    votes_dataset=os.environ.get("VOTES_DATASET", "").strip(), **values)

@@ -147,14 +147,13 @@ def test_another_run_keeps_what_it_can(visit):
     choose(page, "run", option)
     page.wait_for_function("() => document.querySelector('.ev-count').innerText.endsWith('of 30 questions')")
     assert page.input_value("#eval-kind input") == "number"
-    choose(page, "run", page.locator("#eval-run [role=option]").first.inner_text() if False else "paraphrase · 10 "
-           "paraphrased training questions · " + option.rsplit(" · ", 1)[1])
+    choose(page, "run", f"paraphrase · 10 paraphrased training questions · {option.rsplit(' · ', 1)[1]}")
     page.wait_for_function("() => document.querySelector('.ev-count').innerText.endsWith('of 10 questions')")
     assert "only metrics that need no judge" in page.inner_text("#eval-judge") and not page.faults
 
 
 def test_a_link_brings_everything_back_and_nothing_draws_over_it(visit, served):
-    page = visit("?tab=eval&run=heldout&vs=before&kind=number&sort=order&outcome=wrong-plain&metric=key_facts&q=what")
+    page = visit("?tab=eval&run=heldout&vs=before&kind=number&sort=order&outcome=wrong-plain&metric=key_facts&q=many")
     page.wait_for_selector("#eval-questions tbody tr")
     id_ = first_question(page)
     page.locator("#eval-questions tbody tr a").first.click()
@@ -163,17 +162,17 @@ def test_a_link_brings_everything_back_and_nothing_draws_over_it(visit, served):
     page.click("#eval-copy")
     page.wait_for_function("() => document.querySelector('#eval-link textarea, #eval-link input')?.value")
     link = page.input_value("#eval-link textarea, #eval-link input")
-    assert link == links.page_link({"tab": "eval", "run": "heldout", "vs": "before", "metric": "key_facts", "q": "what",
+    assert link == links.page_link({"tab": "eval", "run": "heldout", "vs": "before", "metric": "key_facts", "q": "many",
                                     "kind": "number", "outcome": "wrong-plain", "sort": "order", "id": id_},
                                    {"origin": served.rstrip("/")})
     again = visit(link)
     opened(again, id_)
-    again.wait_for_timeout(2500)
+    again.wait_for_timeout(1500)
     assert again.inner_text(".ev-count") == count and count != "40 of 40 questions"
     for name, wanted in (("kind", "number"), ("sort", "order of the run"), ("outcome", "Plain not right"),
                          ("metric", "Key facts all there"), ("document", "any document")):
         assert again.input_value(f"#eval-{name} input") == wanted
-    assert again.input_value("#eval-q input, #eval-q textarea") == "what"
+    assert again.input_value("#eval-q input, #eval-q textarea") == "many"
     assert "heldout against before" in again.inner_text("#eval-against") and not again.faults
 
 
