@@ -24,6 +24,7 @@ HOMES = {
     "xllamacpp": {"eval/bench/serve_systems.py"},
     "faiss": {"space/retriever.py"},
     "sentence_transformers": {"space/retriever.py"},
+    "ragas": {"eval/ragas_judge.py", "eval/local_metrics.py", "train/testset.py"},
     "unsloth": {"train/tune.py"},
     "trl": {"train/tune.py"},
     "opendataloader_pdf": {"train/pdf_text.py"},

@@ -12,7 +12,7 @@ from space import parts
 from space.errors import UserError
 from space.questions import load_examples, topic
 from space.results import read_run, read_samples
-from space.settings import ROOT
+from space.settings import ROOT, load_settings
 from tests.eval import fake_run
 from tests.fakes import FakeEngine
 
@@ -49,6 +49,17 @@ def test_a_run_writes_its_results(evaluate, tmp_path, capsys):
     assert not list((tmp_path / "results").rglob("answers*"))
     out = capsys.readouterr().out
     assert "| plain_rag | 8 | 0 |" in out and "Key facts all there: " in out
+
+
+def test_the_profile_can_be_named(evaluate, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PROFILE", "embedded")
+    try:
+        assert evaluate("one", "--limit", "2", "--profile", "qwen2.5-3b") == 0
+        assert read_run(tmp_path / "results" / "one").profile == "qwen2.5-3b"
+        assert evaluate("two", "--limit", "2", "--profile", "qwen9") == 2 and "qwen9" in capsys.readouterr().err
+    finally:
+        monkeypatch.undo()
+        load_settings.cache_clear()
 
 
 def test_answers_alone_need_no_name(evaluate, tmp_path, capsys):
