@@ -6,7 +6,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from space import excerpts, models
+from space import excerpts, models, remote
 from space.engine import LocalEngine
 from space.retriever import Retriever
 from space.schema import Passage
@@ -14,7 +14,14 @@ from space.settings import ASSETS, load_settings
 
 
 @cache
-def load_engine() -> LocalEngine:
+def load_engine() -> LocalEngine | remote.RemoteEngine:
+    """The engine of the running app: on the server that ENGINE_URL names, else on this machine."""
+    server = remote.server_named()
+    return remote.RemoteEngine(server) if server else local_engine()
+
+
+@cache
+def local_engine() -> LocalEngine:
     """The engine of the PROFILE setting. Cheap: the models load at first use or by `warm`."""
     settings = load_settings()
     return LocalEngine(models.load_profile(settings.profile), settings.context_tokens,
