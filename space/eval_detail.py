@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 from space import key_facts
 from space.cards import identity_text
@@ -14,7 +13,7 @@ from space.eval_questions import Row, outcome_chip
 from space.eval_view import chip
 from space.markup import blocks
 from space.plots import number, title
-from space.results import EvalRecord, EvalRun
+from space.results import EvalRecord, EvalRun, Verdict
 from space.schema import Passage
 from space.support import sentence_spans, support
 
@@ -106,17 +105,16 @@ def _scores(record: EvalRecord, run: EvalRun) -> str:
 
 
 def _verdicts(record: EvalRecord, run: EvalRun) -> str:
-    """What the judge said of this answer, where the record keeps it."""
-    verdicts = getattr(record, "verdicts", None)
-    if not verdicts:
+    """What the judge said of this answer."""
+    if not record.verdicts:
         return ""
     names = {m.key: title(m) for m in run.metrics}
     said = "".join(f"<h5>{escape(names.get(key, key))}</h5><ul>{''.join(map(_verdict, found))}</ul>"
-                   for key, found in verdicts.items())
+                   for key, found in record.verdicts.items())
     return f'<details class="ev-fold"><summary>What the judge said</summary>{said}</details>'
 
 
-def _verdict(verdict: Any) -> str:
+def _verdict(verdict: Verdict) -> str:
     """A claim of the answer, or a question that the judge read out of it, and what the judge made of it."""
     reason = f" <small>{escape(verdict.reason)}</small>" if verdict.reason else ""
     return f"<li><b>{verdict.verdict:.2f}</b> {escape(verdict.claim)}{reason}</li>"
