@@ -246,7 +246,7 @@ class Dashboard:
             return {self.detail: "", self.steps: gr.Row(visible=False), self.open: ""}
         ids = [r.id for r in eval_questions.select(opened.rows, now)]
         place = ids.index(row.id) if row.id in ids else -1
-        return {self.detail: detail(row, opened.run, place, len(ids)), self.steps: gr.Row(visible=True),
+        return {self.detail: detail(row, opened.run, place, len(ids), linked=True), self.steps: gr.Row(visible=True),
                 self.open: row.id}
 
     def _step(self, now: View, by: int) -> Updates:

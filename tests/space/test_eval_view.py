@@ -280,7 +280,8 @@ def test_a_question_opens_with_all_that_is_known(now):
     assert "4 of 40 in the list" in html and html.count('<article class="ev-answer') == 3
     assert first.evidence[0].document in html and all(f in html for f in first.key_facts)
     assert html.count('<details class="passage"') == len(row.answers["tuned_rag"].passages)
-    assert "not a verdict of truth" in html and 'class="ev-mark"' in html and "ev-sentence" in html
+    assert "not a verdict of truth" in html and 'class="excerpt"' in html and 'class="sentence s' in html
+    assert "tab=corpus" not in html and "tab=corpus&amp;doc=" in eval_detail.detail(row, now.run, 3, 40, linked=True)
     assert "not among the questions" in eval_detail.detail(row, now.run, -1, 40)
 
 
