@@ -178,6 +178,8 @@ def progress(comparison: Comparison) -> str:
             return f"{VARIANTS[key].label} is {'reading' if answer.state == 'reading' else 'answering'}."
     if any(a.state == "queued" and a.ahead for a in answers.values()):
         return "Waiting in line."
+    if any(a.finished for a in answers.values()):
+        return f"{next(VARIANTS[key].label for key, a in answers.items() if not a.finished)} is next."
     return "Starting the models."
 
 
