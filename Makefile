@@ -1,13 +1,13 @@
-# demo · test · check · lint · train · eval · index        (every target sets up what it needs)
+# demo · test · check · lint · train · eval · index · pictures        (every target sets up what it needs)
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -q
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF
 export OMP_WAIT_POLICY ?= PASSIVE
-ROWS := --part dev --limit 24 --name local
+ROWS := --part dev --limit 24 --name local --judge local
 
-.PHONY: setup setup-dev demo test check lint train eval index clean
+.PHONY: setup setup-dev demo test check lint train eval index pictures clean
 
 setup: $(VENV)/.app
 setup-dev: $(VENV)/.dev
@@ -30,7 +30,7 @@ test: setup-dev
 	$(BIN)/python -m pytest -m "not heavy"
 
 check: setup-dev lint
-	$(BIN)/python -m pytest
+	FUZZ_CASES=100000 $(BIN)/python -m pytest
 	$(BIN)/python -m train.data check
 
 lint: setup-dev
@@ -45,6 +45,9 @@ eval: setup-dev
 
 index: setup
 	$(BIN)/python -m train.index
+
+pictures: setup-dev
+	$(BIN)/python -m tests.tools.pictures
 
 clean:
 	rm -rf $(VENV) work

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from eval import summary
-from eval.stats import MIN_DOCUMENTS
+from eval.judge import same_judge
 from space.errors import UserError
 from space.results import ENOUGH, EvalRecord, EvalRun, Metric
+from space.stats import MIN_DOCUMENTS
 
 
 def regressions(baseline: EvalRun, before: Sequence[EvalRecord], run: EvalRun,
@@ -55,7 +56,7 @@ def _comparable(baseline: EvalRun, before: Sequence[EvalRecord], run: EvalRun,
     if missing:
         raise UserError(f"The run {run.name} lacks the variant {missing[0]} of {baseline.name}.",
                         f"Run it with --variants {','.join(baseline.variants)}.")
-    if baseline.judge != run.judge:
+    if not same_judge(baseline.judge, run.judge):
         raise UserError(f"{run.name} and {baseline.name} were scored by different judges.",
                         "Score both with the same one.")
     asked, now = ({r.id: (r.question, r.reference, r.key_facts) for r in rows} for rows in (before, after))

@@ -1,13 +1,14 @@
 """Evaluate: the answers of every variant to one part of the questions, through the chat's own path.
 
-    python -m eval.run --part heldout --name RUN [--variants …] [--limit N]
+    python -m eval.run --part heldout --name RUN [--judge local|openai] [--variants …] [--limit N]
     python -m eval.run --part heldout --name RUN --shard 1/2        (and 2/2, here or elsewhere)
     python -m eval.run --check BASELINE --name RUN                  exit 1 if RUN is worse
 
 Answers go to work/eval/RUN/answers.jsonl (or to --out DIR), one line per (question, variant), and the
 same command resumes. When all are there, assets/results/RUN/ is written: run.json and samples.jsonl.
 Shards write answers-1-of-2.jsonl and so on; put into one folder they merge, and the last one to end,
-or the command without --shard, writes the results. What is printed needs no judge.
+or the command without --shard, writes the results. A judge scores when all answers are there: `local`
+needs nothing, `openai` is ragas with any OpenAI-compatible endpoint (eval/ragas_judge.py).
 
 --check compares RUN with BASELINE, variant by variant and question by question; where RUN has no
 results yet it is made first, of the baseline's questions and variants.
@@ -22,13 +23,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from eval import collect, gate, metrics, results
+from eval import judge as judging
 from space import models, parts, retriever
 from space.ask import parse_variants
 from space.errors import UserError
 from space.questions import PARTS, load_examples, topic
-from space.results import RESULTS, EvalRecord, EvalRun, read_run, read_samples
+from space.results import RESULTS, EvalRecord, EvalRun, Metric, read_run, read_samples
 from space.schema import CHAT_VARIANTS, Example, Sampling, Variant
 from space.settings import ROOT, Settings, load_settings
 
@@ -142,17 +145,20 @@ def evaluate(options: argparse.Namespace) -> int:
     if baseline and folder and (folder / "run.json").exists():
         return check(options.results, baseline, read_run(folder))
     plan = make_plan(options, load_settings(), baseline)
+    kind = options.judge or (str(baseline.judge["kind"]) if baseline else "none")
     if folder:
-        _refuse_smaller(folder, plan)
+        _refuse_smaller(folder, plan, kind)
+    judge = judging.load_judge(kind)
     records = answer(plan)
     print(table(records))
     done = len(records) // len(plan.variants)
     if done < len(plan.examples):
         print(f"\n{done} of {len(plan.examples)} questions are answered: run the other shards.")
         return 0
+    records, said, measured = judge_answers(judge, plan, records)
     run = results.build_run(options.name, plan.part, plan.examples, [v.key for v in plan.variants], records,
-                            plan.sampling, plan.passages)
-    print("\n" + "\n".join(run.sentences.values()))
+                            plan.sampling, plan.passages, said, measured)
+    print("\n" + "\n".join([*run.sentences.values(), *([f"The judge: {said['words']}"] if judge else [])]))
     failed = [r.error for r in records if r.error]
     if failed:
         print(f"\n{len(failed)} of {len(records)} answers failed ({failed[0]}) The same command tries them again.",
@@ -165,6 +171,16 @@ def evaluate(options: argparse.Namespace) -> int:
     return 1 if len(failed) == len(records) else 0
 
 
+def judge_answers(judge: judging.Judge | None, plan: Plan, records: Sequence[EvalRecord]) -> tuple[
+        list[EvalRecord], dict[str, Any], Sequence[Metric]]:
+    """The records with the judge's scores, what the run says of its judge, and all metrics."""
+    if not judge:
+        return list(records), results.NO_JUDGE, metrics.METRICS
+    passages = retriever.read_passages(parts.index_folder() / "passages.jsonl")
+    scored, said = judging.judge_run(judge, plan.examples, records, passages, plan.out.with_name("judged.jsonl"))
+    return scored, said, (*judging.metrics_of(judge.label), *metrics.METRICS)
+
+
 def check(folder: Path, baseline: EvalRun, run: EvalRun) -> int:
     """Print how `run` stands against the baseline; 1 where it is worse."""
     before, after = (read_samples(folder / r.name, r) for r in (baseline, run))
@@ -173,8 +189,9 @@ def check(folder: Path, baseline: EvalRun, run: EvalRun) -> int:
     return 1 if found else 0
 
 
-def _refuse_smaller(folder: Path, plan: Plan) -> None:
-    """Results are replaced by those of the same part with as many questions and variants, or more."""
+def _refuse_smaller(folder: Path, plan: Plan, judge: str) -> None:
+    """Results are replaced by those of the same part with as many questions and variants, or more, and
+    those of a judge not by none."""
     try:
         there = read_run(folder)
     except UserError:
@@ -184,11 +201,15 @@ def _refuse_smaller(folder: Path, plan: Plan) -> None:
         raise UserError(f"{there.name} holds {there.questions} questions of {there.part} by "
                         f"{', '.join(there.variants)}, which this run would not replace.",
                         f"Choose another --name, or remove {folder}.")
+    if judge == "none" and there.judge.get("kind") != "none":
+        raise UserError(f"{there.name} holds the scores of a judge, which this run would not replace.",
+                        f"Add --judge {there.judge.get('kind')}, choose another --name, or remove {folder}.")
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=PARTS, help="dev unless told")
+    parser.add_argument("--judge", choices=judging.KINDS, help="none unless told, or the baseline's")
     parser.add_argument("--name", default="", help="folder of the results in assets/results/")
     parser.add_argument("--variants", default="", help="those of the chat unless told; there is also plain_rag")
     parser.add_argument("--limit", type=int, default=0, help="only N questions, spread over the documents")

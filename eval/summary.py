@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from math import floor, log10
 
-from eval import stats
+from space import stats
 from space.results import Comparison, EvalRecord, Mean, Metric
 
 SIGNIFICANT = 0.05

@@ -13,6 +13,7 @@ from space.questions import clean_question
 from space.retriever import Searcher
 from space.schema import (
     Answer,
+    AnswerDone,
     AnswerEvent,
     AnswerFailed,
     Passage,
@@ -61,7 +62,25 @@ def _events(question: str, variants: Sequence[Variant], engine: Engine, retrieve
         prompt = prompts.build(question, found if variant.retrieves else ())
         requests.append(Request(variant, prompt, sampling, deadline_s, stops.get(variant.key)))
     if requests:
-        yield from engine.stream(requests, stop)
+        yield from _guarded(engine.stream(requests, stop), [r.variant.key for r in requests])
+
+
+def _guarded(events: Iterator[AnswerEvent], keys: Sequence[str]) -> Iterator[AnswerEvent]:
+    """The events of an engine; where it breaks off, each unfinished answer ends in a sentence."""
+    pending = dict.fromkeys(keys)
+    try:
+        for event in events:
+            if isinstance(event, AnswerDone | AnswerFailed):
+                pending.pop(event.variant, None)
+            yield event
+        failure = "The engine ended before this answer did. Please ask again."
+    except UserError as error:
+        failure = str(error)
+    except Exception:
+        log.exception("the engine failed")
+        failure = "This answer failed on our side. Please ask again."
+    for key in pending:
+        yield AnswerFailed(key, failure)
 
 
 def answer_all(events: Iterator[AnswerEvent], variants: Sequence[Variant]) -> dict[str, Answer]:

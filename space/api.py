@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -17,6 +18,7 @@ from space.options import check_options
 from space.questions import clean_question
 from space.schema import CHAT_VARIANTS, Answer
 from space.settings import load_settings
+from space.visitors import load_visitors
 
 DESCRIPTION = (
     "Ask one question of several variants of the model. variants: any of plain, tuned, tuned_rag, plain_rag (None: the "
@@ -28,14 +30,17 @@ DESCRIPTION = (
 
 
 def ask(question: object, variants: Sequence[str] | None = None, temperature: object = None, max_tokens: object = None,
-        passages: object = None, seed: object = None) -> dict[str, Any]:
-    """The answers of `variants` as plain values, see DESCRIPTION. Raises UserError for what cannot be asked."""
+        passages: object = None, seed: object = None, session: str = "") -> dict[str, Any]:
+    """The answers of `variants` as plain values, see DESCRIPTION; `session` is the caller's, who may have so many
+    questions running. Raises UserError for what cannot be asked."""
     text = clean_question(question)
     options = check_options(temperature, max_tokens, passages, seed)
     chosen = parse_variants(",".join(map(str, variants))) if variants else list(CHAT_VARIANTS)
     chosen = list(dict.fromkeys(chosen))
+    stop, deadline_s = threading.Event(), load_settings().deadline_s
     events = stream_answers(text, chosen, parts.load_engine(), parts.load_retriever(), options.sampling,
-                            options.passages, load_settings().deadline_s)
+                            options.passages, deadline_s, stop)
+    events = load_visitors().watch(events, chosen, stop, session, deadline_s)
     answers = answer_all(events, chosen)
     found = {p.id: p for answer in answers.values() for p in answer.passages}
     return {"question": text, "answers": [_plain(answers[v.key]) for v in chosen],

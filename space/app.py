@@ -12,20 +12,25 @@ if not __package__:  # run as a script: import from the repository, not from thi
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")  # Gradio sums up every event kept here after each event
+os.environ.setdefault("FORWARDED_ALLOW_IPS", "")  # the door alone decides whether X-Forwarded-For is believed
 
 import threading  # noqa: E402
 
 import gradio as gr  # noqa: E402
 
-from space import chat_tab, corpus_tab, eval_tab, parts  # noqa: E402
+from space import about_tab, chat_tab, corpus_tab, eval_tab, parts, train_tab  # noqa: E402
 from space.errors import UserError  # noqa: E402
+from space.launch import launch_settings  # noqa: E402
 from space.settings import load_settings  # noqa: E402
 
 STYLES = [Path(__file__).with_name(name) for name in ("style.css", "dashboard.css", "pages.css")]
 TABS = (
     ("compare", "Compare", chat_tab.build),
     ("eval", "Evaluation", eval_tab.build),
+    ("train", "Training", train_tab.build),
     ("corpus", "Corpus", corpus_tab.build),
+    ("about", "About", about_tab.build),
 )
 """Key in the URL (`?tab=…`), label, and what draws the tab; each is given the page."""
 LIVE_REGION = """() => {
@@ -48,13 +53,13 @@ def build() -> gr.Blocks:
     """The page. Cheap: no model is loaded."""
     with gr.Blocks(title="Plain, fine-tuned, fine-tuned + RAG", analytics_enabled=False,
                    fill_width=True, delete_cache=(3600, 3600)) as page:
-        with gr.Tabs(elem_id="tabs") as tabs:
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             for key, label, draw in TABS:
                 with gr.Tab(label, id=key, elem_id=f"tab-{key}"):
                     draw(page)
         page.load(_open_tab, outputs=tabs, queue=False, show_progress="hidden", api_visibility="private")
         page.load(None, js=LIVE_REGION)
-    page.queue(max_size=32, default_concurrency_limit=4, api_open=False)
+    page.queue(max_size=64, default_concurrency_limit=4, api_open=False)
     return page
 
 
@@ -82,11 +87,8 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     threading.Thread(target=warm, name="warm", daemon=True).start()
-    page.launch(
-        server_name="0.0.0.0" if os.environ.get("SPACE_ID") else os.environ.get("HOST", "127.0.0.1"),
-        server_port=settings.port, share=os.environ.get("SHARE", "") == "1", theme=theme(),
-        css_paths=STYLES, ssr_mode=False, show_error=False, run_history=False, footer_links=[],
-        enable_monitoring=False, max_file_size="1kb", mcp_server=False)
+    page.launch(theme=theme(), css_paths=STYLES, share=os.environ.get("SHARE", "") == "1",
+                **launch_settings(page, settings))
     return 0
 
 

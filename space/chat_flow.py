@@ -17,6 +17,7 @@ from space.options import Options
 from space.questions import clean_question
 from space.schema import CHAT_VARIANTS, VARIANTS, Answer, AnswerFailed
 from space.settings import load_settings
+from space.visitors import load_visitors
 
 UPDATE_S = 0.1
 """At most ten screen updates a second."""
@@ -128,7 +129,7 @@ def run(comparison: Comparison, keys: Sequence[str], session: str, runs: Runs) -
     flags = runs.begin(session)
     order = [key for key in comparison.order if key in keys]
     try:
-        for frame in _answer(comparison, order, flags):
+        for frame in _answer(comparison, order, flags, session):
             if not runs.current(session, flags):
                 return
             yield frame
@@ -137,13 +138,15 @@ def run(comparison: Comparison, keys: Sequence[str], session: str, runs: Runs) -
         runs.end(session, flags)
 
 
-def _answer(comparison: Comparison, order: Sequence[str], flags: Run) -> Iterator[Frame]:
+def _answer(comparison: Comparison, order: Sequence[str], flags: Run, session: str) -> Iterator[Frame]:
     yield Frame(comparison, "Looking for passages.", frozenset(order))
+    variants = [VARIANTS[key] for key in order]
     try:
         events = stream_answers(
-            comparison.full_question, [VARIANTS[key] for key in order], parts.load_engine(), parts.load_retriever(),
+            comparison.full_question, variants, parts.load_engine(), parts.load_retriever(),
             comparison.columns[order[0]].sampling, comparison.options.passages, load_settings().deadline_s,
             flags.stop, flags.stops)
+        events = load_visitors().watch(events, variants, flags.stop, session, load_settings().deadline_s)
         drawn = time.monotonic()
         for event in events:
             comparison = comparison.add(event)

@@ -196,9 +196,10 @@ def _surprise(now: Comparison | None) -> str:
 
 
 def _ask_api(question: str, variants: list[str] | None = None, temperature: float = 0.0, max_tokens: int = 200,
-             passages: int = 3, seed: int = 3407) -> dict:
+             passages: int = 3, seed: int = 3407, request: gr.Request | None = None) -> dict:
+    session = (request.session_hash or "") if request else ""
     try:
-        return api.ask(question, variants, temperature, max_tokens, passages, seed)
+        return api.ask(question, variants, temperature, max_tokens, passages, seed, session)
     except UserError as error:
         raise gr.Error(str(error), print_exception=False) from None
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import gradio as gr
 
@@ -74,7 +75,7 @@ def build(page: gr.Blocks) -> None:
     def open_link(request: gr.Request) -> Iterator[list]:
         yield from _from_link(dict(request.query_params))
 
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     gr.on([documents.select, results.select, view.select], open_picked, None, view, trigger_mode="always_last", **quiet)
     gr.on([search_button.click, question.submit], _search, question, results, concurrency_limit=2,
           concurrency_id="search", trigger_mode="once", **quiet)

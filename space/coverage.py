@@ -75,7 +75,7 @@ def _passages(documents: tuple[Document, ...], index: Path) -> tuple[list[Passag
         indexed = read_passages(index / "passages.jsonl")
     except FileNotFoundError:
         return cut, "There is no search index yet: make it with `python -m train.index --corpus DIR`."
-    except (OSError, ValueError, TypeError):
+    except (OSError, UserError):
         return cut, "The search index cannot be read: make it again with `python -m train.index`."
     if [(p.id, p.text) for p in indexed] != [(p.id, p.text) for p in cut]:
         return indexed, ("The documents have changed since the search index was built; these are the passages "

@@ -1,24 +1,23 @@
 """The engine: requests in, typed events out. One worker thread owns the models.
 
 `Engine` is the interface that the chat, the command line, the evaluation and the tests use;
-`LocalEngine` answers with GGUF files on this machine, one answer at a time, in order of arrival.
+`LocalEngine` answers with GGUF files on this machine (space/scheduler.py says in which order).
 """
 
 from __future__ import annotations
 
-import codecs
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from space import models, prompts
+from space import models
 from space.errors import UserError
-from space.lane import Lane, Stopped, Weights
+from space.job import Job, Request
+from space.lane import Lane
+from space.scheduler import Scheduler
 from space.schema import (
     AnswerDone,
     AnswerEvent,
@@ -26,27 +25,22 @@ from space.schema import (
     AnswerQueued,
     ModelIdentity,
     PromptReading,
-    Sampling,
     TextDelta,
-    Variant,
 )
+from space.weights import Weights
+
+__all__ = ["Engine", "LocalEngine", "Request"]
 
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 0.25
 """A stream yields at least this often, so that a caller that went away is noticed."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """One answer to make. `deadline_s` counts from the moment it is handed in; setting `stop` ends this
-    answer and leaves the others of its stream alone."""
-
-    variant: Variant
-    prompt: tuple[prompts.Piece, ...]
-    sampling: Sampling
-    deadline_s: float = 300.0
-    stop: threading.Event | None = None
+OVERDUE_S = 15.0
+"""So long after its deadline an answer is given up even where the worker itself hangs."""
+PLACES = 4
+"""Answers that a lane holds at once, at most; more take turns (see space/scheduler.py)."""
+LANE_BYTES = 320 * 2**20
+"""Memory for the places of one lane: with long contexts there are fewer of them."""
 
 
 class Engine(Protocol):
@@ -65,28 +59,6 @@ class Engine(Protocol):
         ...
 
 
-@dataclass
-class _Job:
-    """A request on its way through the worker."""
-
-    request: Request
-    events: SimpleQueue[AnswerEvent]
-    stop: threading.Event
-    submitted: float = field(default_factory=time.monotonic)
-    last: AnswerEvent | None = None
-
-    def emit(self, event: AnswerEvent) -> None:
-        self.last = event
-        self.events.put(event)
-
-    @property
-    def expired(self) -> bool:
-        return time.monotonic() - self.submitted > self.request.deadline_s
-
-    def should_stop(self) -> bool:
-        return self.stop.is_set() or self.expired
-
-
 class LocalEngine:
     """Answers with the files of a profile: one copy of the weights, a lane per kind of column."""
 
@@ -96,8 +68,7 @@ class LocalEngine:
         self._threads = threads
         self._lanes: dict[bool, tuple[Lane, ModelIdentity]] = {}
         self._base: Weights | None = None
-        self._jobs: deque[_Job] = deque()
-        self._running: _Job | None = None
+        self._arrived: list[Job] = []
         self._wake = threading.Condition()
         self._worker: threading.Thread | None = None
         self._loading = "Starting the engine."
@@ -114,79 +85,48 @@ class LocalEngine:
                stop: threading.Event | None = None) -> Iterator[AnswerEvent]:
         """See Engine.stream."""
         events: SimpleQueue[AnswerEvent] = SimpleQueue()
-        stop = stop or threading.Event()
         closed = threading.Event()
-        jobs = [_Job(request, events, _Any(stop, closed, request.stop)) for request in requests]
-        self._ensure_worker()
+        jobs = [Job(request, events, [event for event in (closed, stop, request.stop) if event])
+                for request in requests]
+        worker = self._ensure_worker()
         with self._wake:
-            self._jobs.extend(jobs)
+            self._arrived.extend(jobs)
             self._wake.notify()
-        pending = {job.request.variant.key for job in jobs}
+        pending = {job.key for job in jobs}
         try:
-            yield from self._heartbeat(jobs, pending)
             while pending:
-                try:
-                    event = events.get(timeout=HEARTBEAT_S)
-                except Empty:
-                    yield from self._heartbeat(jobs, pending)
-                    continue
-                if isinstance(event, AnswerDone | AnswerFailed):
-                    pending.discard(event.variant)
-                yield event
+                for event in _next(events) or _heartbeat([j for j in jobs if j.key in pending], worker):
+                    if isinstance(event, AnswerDone | AnswerFailed):
+                        pending.discard(event.variant)
+                    yield event
         finally:
             closed.set()
 
-    def _heartbeat(self, jobs: Sequence[_Job], pending: set[str]) -> Iterator[AnswerEvent]:
-        """Say again where each pending answer stands; fail them if the worker has died."""
-        if self._worker is None or not self._worker.is_alive():
-            for variant in sorted(pending):
-                yield AnswerFailed(variant, "The engine stopped unexpectedly. Please ask again.")
-            pending.clear()
-            return
-        with self._wake:
-            line = ([self._running] if self._running else []) + list(self._jobs)
-        for job in jobs:
-            key = job.request.variant.key
-            if key not in pending:
-                continue
-            if job in line and job is not self._running:
-                yield AnswerQueued(key, ahead=line.index(job))
-            elif job.last is None:
-                yield AnswerQueued(key, ahead=0)
-            elif isinstance(job.last, PromptReading):
-                yield job.last
-            elif isinstance(job.last, TextDelta):
-                yield TextDelta(key, "")
-
-    def _ensure_worker(self) -> None:
+    def _ensure_worker(self) -> threading.Thread:
         with self._wake:
             if self._worker is None or not self._worker.is_alive():
                 self._worker = threading.Thread(target=self._work, name="engine", daemon=True)
                 self._worker.start()
+            return self._worker
 
     def _work(self) -> None:
+        """Serve until the process ends. A worker that follows one that died begins with a new ring;
+        those who stood in the old one are told by their heartbeat."""
+        scheduler = Scheduler(self.lane)
         for tuned in (False, True):
             self._loading = f"Loading the {'fine-tuned' if tuned else 'plain'} model of {self._profile.label}."
             try:
-                self.lane(tuned)
+                scheduler.places(tuned)
             except UserError as error:
                 log.warning("%s", error)
         self._loading = ""
         while True:
             with self._wake:
-                while not self._jobs:
+                while not self._arrived and not scheduler.busy:
                     self._wake.wait()
-                self._running = job = self._jobs.popleft()
-            try:
-                self._answer(job)
-            except UserError as error:
-                job.emit(AnswerFailed(job.request.variant.key, str(error)))
-            except Exception:
-                log.exception("answering failed")
-                job.emit(AnswerFailed(job.request.variant.key,
-                                      "This answer failed on our side. Please ask again."))
-            finally:
-                self._running = None
+                scheduler.add(self._arrived)
+                self._arrived = []
+            scheduler.turn()
 
     def lane(self, tuned: bool) -> tuple[Lane, ModelIdentity]:
         """The lane of the tuned or the plain columns, loaded at first use. For the worker, or for a
@@ -211,59 +151,35 @@ class LocalEngine:
             raise UserError(f"No fine-tuned model is set for {profile.label}.",
                             "Set TUNED_MODEL to hf:OWNER/REPO/FILE.gguf, or ADAPTER.")
         assert weights is not None
-        lane = Lane(weights, self._context_tokens, self._threads, adapter)
+        places = LANE_BYTES // max(weights.state_bytes_per_token * self._context_tokens, 1)
+        lane = Lane(weights, self._context_tokens, self._threads, adapter, min(max(places, 1), PLACES))
         self._lanes[tuned] = lane, models.identify(profile, path, header, adapter)
         return self._lanes[tuned]
 
-    def _answer(self, job: _Job) -> None:
-        """Make one answer and emit its events."""
-        request = job.request
-        key, sampling = request.variant.key, request.sampling
-        lane, identity = self.lane(request.variant.tuned)
-        prompt = prompts.encode(request.prompt, lane.weights.tokenize)
-        if len(prompt) + sampling.max_tokens > lane.context_tokens:
-            raise UserError(
-                f"The question and its passages fill {len(prompt)} tokens; with the answer that "
-                f"is more than the {lane.context_tokens} the model can hold.",
-                "Ask a shorter question.")
-        started = time.monotonic()
-        job.emit(PromptReading(key, len(prompt)))
-        written, first_token_s, finish = 0, 0.0, "length"
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        lane.sample_with(sampling)
-        try:
-            lane.read(prompt, job.should_stop)
-            while written < sampling.max_tokens:
-                token = lane.next_token()
-                if not first_token_s:
-                    first_token_s = time.monotonic() - started
-                if lane.weights.is_end(token):
-                    finish = "end"
-                    break
-                written += 1
-                if text := decoder.decode(lane.weights.piece(token)):
-                    job.emit(TextDelta(key, text))
-                if job.should_stop():
-                    raise Stopped
-                lane.write(token)
-        except Stopped:
-            finish = "stopped" if job.stop.is_set() else "deadline"
-        if tail := decoder.decode(b"", final=True):
-            job.emit(TextDelta(key, tail))
-        decode_s = time.monotonic() - started - first_token_s
-        job.emit(AnswerDone(
-            key, finish, prompt_tokens=len(prompt), answer_tokens=written, cached_tokens=0,
-            queued_s=round(started - job.submitted, 3), first_token_s=round(first_token_s, 3),
-            decode_tps=round(written / decode_s, 2) if written > 1 and decode_s > 0 else 0.0,
-            identity=identity))
+
+def _next(events: SimpleQueue[AnswerEvent]) -> list[AnswerEvent]:
+    """The next event; none where HEARTBEAT_S passes without one."""
+    try:
+        return [events.get(timeout=HEARTBEAT_S)]
+    except Empty:
+        return []
 
 
-class _Any(threading.Event):
-    """Set when one of several events is set."""
+def _heartbeat(jobs: Sequence[Job], worker: threading.Thread) -> list[AnswerEvent]:
+    """Say again where each pending answer stands, or that it cannot be made any more."""
+    if not worker.is_alive():
+        return [AnswerFailed(job.key, "The engine stopped unexpectedly. Please ask again.") for job in jobs]
+    return [event for job in jobs for event in _standing(job)]
 
-    def __init__(self, *events: threading.Event | None) -> None:
-        super().__init__()
-        self._events = [event for event in events if event]
 
-    def is_set(self) -> bool:
-        return any(event.is_set() for event in self._events)
+def _standing(job: Job) -> list[AnswerEvent]:
+    if time.monotonic() - job.submitted > job.request.deadline_s + OVERDUE_S:
+        return [AnswerFailed(job.key, "The engine did not answer in time. Please ask again.")]
+    match job.last:
+        case None:
+            return [AnswerQueued(job.key, ahead=job.ahead)]
+        case PromptReading():
+            return [job.last]
+        case TextDelta():
+            return [TextDelta(job.key, "")]
+    return []

@@ -7,8 +7,11 @@ from html import escape
 from statistics import mean, median, quantiles
 
 from space.eval_view import chip, framed
-from space.plots import is_share, number, title
+from space.plots import is_share, label, number, title
 from space.results import EvalRecord, EvalRun, Metric
+
+SPEEDS = ("First token", "9 of 10 under", "Tokens/s", "Prompt tokens", "Of them reused", "Answer tokens",
+          "Whole answer", "End by themselves")
 
 
 def breakdown(run: EvalRun, records: Sequence[EvalRecord], metric: Metric) -> str:
@@ -34,13 +37,13 @@ def _grouped(run: EvalRun, records: Sequence[EvalRecord], metric: Metric, what: 
             cells += _cell(mean(values), len(values), top, variant, metric) if values else "<td></td>"
         body += f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>'
     heads = [what, *map(chip, run.variants)]
-    return framed(heads, body, f"{title(metric)}, {what.lower()}") if names else ""
+    return framed(heads, body, f"{title(metric)}, {what.lower()}", "ev-cards") if names else ""
 
 
 def _cell(value: float, count: int, top: float, variant: str, metric: Metric) -> str:
     part = round(100 * min(max(value / top, 0), 1))
-    return (f'<td><span class="ev-meter" style="--part:{part}%" data-variant="{escape(variant)}"></span>'
-            f"{number(value, metric)} <small>of {count}</small></td>")
+    return (f'<td data-label="{escape(label(variant))}"><span><span class="ev-meter" style="--part:{part}%" '
+            f'data-variant="{escape(variant)}"></span>{number(value, metric)} <small>of {count}</small></span></td>')
 
 
 def speed_table(run: EvalRun, records: Sequence[EvalRecord]) -> str:
@@ -58,10 +61,9 @@ def speed_table(run: EvalRun, records: Sequence[EvalRecord]) -> str:
                  f"{median(d.prompt_tokens for d in found):.0f}", f"{median(d.cached_tokens for d in found):.0f}",
                  f"{median(d.answer_tokens for d in found):.0f}", f"{median(whole):.1f} s" if whole else "–",
                  f"{ended} of {len(found)}"]
-        lines += f'<tr><th scope="row">{chip(variant)}</th>' + "".join(f"<td>{c}</td>" for c in cells) + "</tr>"
-    heads = ("Variant", "First token", "9 of 10 under", "Tokens/s", "Prompt tokens", "of them reused", "Answer tokens",
-             "Whole answer", "End by themselves")
-    return (f"{framed(heads, lines, 'Speed')}"
+        told = "".join(f'<td data-label="{head}">{cell}</td>' for head, cell in zip(SPEEDS, cells, strict=True))
+        lines += f'<tr><th scope="row">{chip(variant)}</th>{told}</tr>'
+    return (f"{framed(('Variant', *SPEEDS), lines, 'Speed', 'ev-cards')}"
             f'<p class="ev-sub">Medians over the answers, on {escape(run.machine)}.</p>')
 
 

@@ -4,8 +4,7 @@ facts, its support and its scores, and the passages that were found. HTML; all f
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -20,7 +19,7 @@ from space.schema import Passage
 from space.support import sentence_spans, support
 
 LEGEND = (
-    "Each sentence is shaded by how many of its words and figures are found in {what}: the stronger, the more. That is "
+    "Each sentence is shaded by how many of its words and figures occur in {what}: the stronger, the more. That is "
     "not a verdict of truth: a sentence that turns a fact round is made of the same words.")
 _OPEN, _CLOSE = "\ue000", "\ue001"
 """Stand for <mark> and </mark> while the text between them is escaped."""
@@ -32,7 +31,7 @@ def detail(row: Row, run: EvalRun, place: int, count: int) -> str:
     where = f"{place + 1} of {count} in the list" if place >= 0 else "not among the questions that the filters leave"
     found = _found(row)
     held = [p.text for p in found] or [e.quote for e in first.evidence]
-    what = "the passages found for this question" if found else "the quotes that answer this question"
+    what = "the passages retrieved for this question" if found else "the quotes that answer this question"
     answers = "".join(_answer(row, v, run, held) for v in run.variants if v in row.answers)
     legend = f'<p class="ev-sub">{LEGEND.format(what=what)}</p>' if held else ""
     return (f'<section class="ev-detail" data-id="{escape(row.id)}" aria-label="Question {escape(row.id)}"><header>'
@@ -48,12 +47,18 @@ def _found(row: Row) -> tuple[Passage, ...]:
 
 def _wanted(record: EvalRecord) -> str:
     facts = "".join(f"<li>{escape(f)}</li>" for f in record.key_facts)
-    quotes = "".join(f"<li>“{escape(e.quote)}” <small>{escape(e.document)}</small></li>" for e in record.evidence)
+    quotes = "".join(f"<li>“{escape(_plain(e.quote))}” <small>{escape(e.document)}</small></li>"
+                     for e in record.evidence)
     return ('<dl class="ev-wanted">'
             f"<div><dt>Reference answer</dt><dd>{escape(record.reference)}</dd></div>"
             + (f'<div><dt>Key facts</dt><dd><ul class="ev-facts-list">{facts}</ul></dd></div>' if facts else "")
             + (f"<div><dt>Evidence in the corpus</dt><dd><ul>{quotes}</ul></dd></div>" if quotes else
                "<div><dt>Evidence in the corpus</dt><dd>none: the corpus does not answer this</dd></div>") + "</dl>")
+
+
+def _plain(quote: str) -> str:
+    """A quote in one line, the cells of a table's row apart."""
+    return " · ".join(filter(None, (cell.strip() for cell in quote.split("|"))))
 
 
 def _answer(row: Row, variant: str, run: EvalRun, held: Sequence[str]) -> str:
@@ -62,7 +67,7 @@ def _answer(row: Row, variant: str, run: EvalRun, held: Sequence[str]) -> str:
         f'<p class="ev-withheld">{escape(record.error or "The answer is empty.")}</p>')
     return (f'<article class="ev-answer {escape(variant)}" data-variant="{escape(variant)}"><h4>{chip(variant)}'
             f"{outcome_chip(row.outcomes[variant], words=True)}</h4>{body}{_facts(record)}{_scores(record, run)}"
-            f"{_verdicts(record)}{_made(record)}</article>")
+            f"{_verdicts(record, run)}{_made(record)}</article>")
 
 
 def shaded(text: str, held: Sequence[str]) -> str:
@@ -71,7 +76,7 @@ def shaded(text: str, held: Sequence[str]) -> str:
         return escape(text)
     html, end = "", 0
     for s in support(text, held):
-        says = f"{s.share:.0%} of its words and figures are found"
+        says = f"{s.share:.0%} of its words and figures occur there"
         says += f"; not found: {', '.join(s.missing[:8])}" if s.missing else ""
         html += escape(text[end:s.start]) + (
             f'<span class="ev-sentence" style="--share:{s.share:.2f}" title="{escape(says)}">{escape(s.text)}</span>'
@@ -100,25 +105,21 @@ def _scores(record: EvalRecord, run: EvalRun) -> str:
     return f'<details class="ev-fold"><summary>Scores</summary><table class="ev-small">{rows}</table></details>'
 
 
-def _verdicts(record: EvalRecord) -> str:
+def _verdicts(record: EvalRecord, run: EvalRun) -> str:
     """What the judge said of this answer, where the record keeps it."""
     verdicts = getattr(record, "verdicts", None)
     if not verdicts:
         return ""
-    return f'<details class="ev-fold"><summary>What the judge said</summary>{_told(verdicts)}</details>'
+    names = {m.key: title(m) for m in run.metrics}
+    said = "".join(f"<h5>{escape(names.get(key, key))}</h5><ul>{''.join(map(_verdict, found))}</ul>"
+                   for key, found in verdicts.items())
+    return f'<details class="ev-fold"><summary>What the judge said</summary>{said}</details>'
 
 
-def _told(value: Any, depth: int = 0) -> str:
-    """A JSON value as nested lists."""
-    if is_dataclass(value) and not isinstance(value, type):
-        value = asdict(value)
-    if isinstance(value, Mapping) and depth < 6:
-        items = "".join(f"<li><b>{escape(str(k).replace('_', ' '))}</b> {_told(v, depth + 1)}</li>"
-                        for k, v in value.items())
-        return f"<ul>{items}</ul>"
-    if isinstance(value, list | tuple) and depth < 6:
-        return "<ol>" + "".join(f"<li>{_told(v, depth + 1)}</li>" for v in value) + "</ol>"
-    return escape(f"{value:.2f}" if isinstance(value, float) else str(value))
+def _verdict(verdict: Any) -> str:
+    """A claim of the answer, or a question that the judge read out of it, and what the judge made of it."""
+    reason = f" <small>{escape(verdict.reason)}</small>" if verdict.reason else ""
+    return f"<li><b>{verdict.verdict:.2f}</b> {escape(verdict.claim)}{reason}</li>"
 
 
 def _made(record: EvalRecord) -> str:
@@ -148,8 +149,8 @@ def _passage(passage: Passage, rank: int, record: EvalRecord) -> str:
     badge = '<span class="ev-badge">holds the evidence</span>' if holds else ""
     read = '<p class="ev-sub">Marked: the part that the model read.</p>' if passage.excerpt else ""
     return (f'<details class="passage"{" open" if rank == 1 else ""}><summary><span class="rank">{rank}</span>'
-            f'<span class="where">{escape(passage.title)}<small>{escape(passage.heading)}</small></span>'
-            f'<span class="score">{badge} {passage.score:.2f}</span></summary>'
+            f'<span class="where">{escape(passage.title)}<small>{escape(passage.heading)}</small>{badge}</span>'
+            f'<span class="score">{passage.score:.2f}</span></summary>'
             f'<div class="passage-text">{read}{_marked(blocks(_with_marks(passage)))}</div></details>')
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from space.errors import UserError
 from space.eval_questions import Row, rows
-from space.results import EvalRecord, EvalRun, read_run, read_samples
+from space.results import EvalRecord, EvalRun, Metric, read_run, read_samples
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,10 @@ class Opened:
     def rows(self) -> list[Row]:
         """The questions, each with its answers."""
         return rows(self.records)
+
+    def metric(self, key: str) -> Metric | None:
+        """The metric of that key, else the run's first."""
+        return next((m for m in self.run.metrics if m.key == key), next(iter(self.run.metrics), None))
 
 
 def open_run(folder: Path) -> Opened:
@@ -74,7 +78,7 @@ def as_csv(records: Sequence[EvalRecord]) -> str:
     metrics = list(dict.fromkeys(key for r in records for key in (*r.scores, *r.unscored)))
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["id", "variant", "document", "kind", "question", "reference", "key_facts", "answer", "passages",
+    writer.writerow(["id", "variant", "document", "kind", "question", "reference", "wanted_facts", "answer", "passages",
                      "finish", "error", *metrics, "unscored"])
     for r in records:
         unscored = "; ".join(f"{key}: {reason}" for key, reason in r.unscored.items())

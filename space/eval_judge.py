@@ -10,17 +10,35 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from space.eval_view import command, framed, judge_name
-from space.results import EvalRun
+from space.eval_view import chip, command, framed, judge_name
+from space.results import ENOUGH, EvalRun
 
-STRONG = "JUDGE_API_KEY=… python -m eval.run --part heldout --name heldout-openai --judge openai"
+STRONG = "OPENAI_API_KEY=… python -m eval.run --part heldout --name heldout-openai --judge openai"
 WEAK, GOOD = 0.7, 0.85
 
 
 def judge_card(run: EvalRun, runs: Sequence[EvalRun]) -> str:
     """The judge of `run`, and whether a strong judge has scored any of `runs`."""
     return (f'<section class="ev-judge"><h3>The judge of this run: {escape(judge_name(run.judge))}</h3>'
-            f"{_own(run.judge)}{_strong(runs)}</section>")
+            f"{_own(run.judge)}{_coverage(run)}{_strong(runs)}</section>")
+
+
+def strong_runs(runs: Sequence[EvalRun]) -> list[str]:
+    """The names of the runs that a large model has judged."""
+    return [r.name for r in runs if str(r.judge.get("kind")) == "openai"]
+
+
+def _coverage(run: EvalRun) -> str:
+    """How many of the answers have scores, and which means are withheld because too few have."""
+    expected, scored = sum(m.expected for m in run.means), sum(m.scored for m in run.means)
+    if not expected:
+        return ""
+    names = {m.key: m.label for m in run.metrics}
+    held = [f"“{escape(names.get(m.metric, m.metric))}” of {chip(m.variant)} ({m.scored} of {m.expected})"
+            for m in run.means if m.withheld]
+    left = (f"Below {ENOUGH:.0%} a mean is withheld, as those that fail are not like the rest: {'; '.join(held)}."
+            if held else f"Every mean rests on at least {ENOUGH:.0%} of its answers.")
+    return f"<p><b>Coverage:</b> {scored:,} of {expected:,} scores could be given. {left}</p>"
 
 
 def _own(judge: dict[str, Any]) -> str:
@@ -33,8 +51,9 @@ def _own(judge: dict[str, Any]) -> str:
         return (f"<p>{escape(words)}</p>" if words else "") + (
             '<p class="ev-notice">No control set was scored with this judge, so nothing shows whether it can be '
             "believed.</p>")
-    said = words or in_words(controls)
-    return f"<p>{escape(said)}</p>{_controls(controls)}"
+    trust = in_words(controls)
+    look = ' class="ev-notice"' if "cannot be believed" in trust or "do not rely" in trust else ""
+    return (f"<p>{escape(words)}</p>" if words else "") + f"<p{look}>{escape(trust)}</p>{_controls(controls)}"
 
 
 def in_words(controls: Sequence[dict[str, Any]]) -> str:
@@ -54,7 +73,8 @@ def in_words(controls: Sequence[dict[str, Any]]) -> str:
 
 def _controls(controls: Sequence[dict[str, Any]]) -> str:
     rows = "".join(_control(c) for c in controls)
-    return framed(["Good answers against", "AUROC", "0.5 is chance, 1 is perfect", "Answers"], rows, "Control sets")
+    heads = ("Good answers against", "AUROC", "0.5 is chance, 1 is perfect", "Answers")
+    return framed(heads, rows, "Control sets", "ev-cards")
 
 
 def _control(control: dict[str, Any]) -> str:
@@ -65,8 +85,9 @@ def _control(control: dict[str, Any]) -> str:
         text = f"<b>{auroc:.2f}</b>" + (f" [{low:.2f}, {high:.2f}]" if low is not None and high is not None else "")
         bar = _bar(auroc, low, high)
     count = _number(control.get("n"))
-    return (f'<tr><th scope="row">{escape(str(control.get("name", "")))}</th><td>{text}</td><td>{bar}</td>'
-            f"<td>{'' if count is None else f'{count:.0f}'}</td></tr>")
+    answers = "" if count is None else f'<td data-label="Answers">{count:.0f}</td>'
+    return (f'<tr><th scope="row">{escape(str(control.get("name", "")))}</th><td data-label="AUROC"><span>{text}</span>'
+            f'</td><td data-label="0.5 to 1">{bar}</td>{answers or "<td></td>"}</tr>')
 
 
 def _bar(auroc: float, low: float | None, high: float | None) -> str:
@@ -79,11 +100,11 @@ def _bar(auroc: float, low: float | None, high: float | None) -> str:
 
 
 def _strong(runs: Sequence[EvalRun]) -> str:
-    done = [r.name for r in runs if str(r.judge.get("kind")) == "openai"]
-    if done:
+    if done := strong_runs(runs):
         return f"<p>Scored by a large model as judge: {escape(', '.join(done))}.</p>"
     return ('<div class="ev-notrun"><p><b>RAGAS with a large model as judge: not run.</b> It needs an '
-            f"OpenAI-compatible endpoint. This one command fills the row:</p>{command(STRONG)}</div>")
+            "OpenAI-compatible endpoint; <code>OPENAI_BASE_URL</code> and <code>JUDGE_MODEL</code> name another than "
+            f"OpenAI's gpt-4o-mini. This one command fills the row:</p>{command(STRONG)}</div>")
 
 
 def _number(value: object) -> float | None:

@@ -131,12 +131,13 @@ def table(shown: Sequence[Row], total: int, variants: Sequence[str], view: View)
     if not shown:
         return f'{count}<p class="ev-none">No question fits. Take a filter away or search for less.</p>'
     body = "".join(_row(r, variants, view) for r in shown)
-    return count + framed(["Question", *map(chip, variants)], body, "Questions", "ev-tall")
+    return count + framed(["Question", *map(chip, variants)], body, "Questions", "ev-tall ev-cards")
 
 
 def _row(row: Row, variants: Sequence[str], view: View) -> str:
     link = "?" + urlencode({"tab": "eval", "run": view.run, "id": row.id})
-    cells = "".join(f"<td>{outcome_chip(row.outcomes[v]) if v in row.outcomes else ''}</td>" for v in variants)
+    cells = "".join(f'<td data-label="{escape(label(v))}">{outcome_chip(row.outcomes[v])}</td>' if v in row.outcomes
+                    else "<td></td>" for v in variants)
     current = ' aria-current="true"' if row.id == view.id else ""
     return (f'<tr data-question="{escape(row.id)}"{current}><th scope="row"><a href="{escape(link)}">'
             f"{escape(row.question)}</a><small>{escape(row.id)} · {escape(row.kind)}</small></th>{cells}</tr>")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 
+ANY = "any"
+"""The choice that filters nothing: a dropdown wants a value."""
 LONGEST = 200
 """Characters of one value of a link that are read."""
 
@@ -27,6 +29,11 @@ class View:
     def parameters(self) -> dict[str, str]:
         """The parameters of a link to this view, without those that are at their default."""
         return {"tab": "eval"} | {key: value for key, value in asdict(self).items() if value}
+
+
+def from_fields(values: Sequence[str | None]) -> View:
+    """The view on screen, from the values of its fields in the order of View."""
+    return View(*("" if v in (None, ANY) else str(v) for v in values))
 
 
 def from_parameters(parameters: Mapping[str, str]) -> View:

@@ -2,7 +2,9 @@
 its neighbours.
 
 Nothing is read until the tab is opened. Only what a visitor does raises an event (`input`, `click`,
-`select`): a `change` would also fire when a restored link fills the fields, and draw over them.
+`select`): a `change` would also fire when a restored link fills the fields, and draw over them. The
+search box is the exception, as its `input` is a key that goes down and misses what is pasted; drawing
+the list once more for the fields as they are does no harm.
 """
 
 from __future__ import annotations
@@ -23,34 +25,14 @@ from space.eval_breakdown import breakdown, speed_table
 from space.eval_compare import changes, comparison
 from space.eval_detail import detail
 from space.eval_files import Opened, downloads, open_run
-from space.eval_judge import judge_card
-from space.eval_state import View, from_parameters
+from space.eval_judge import judge_card, strong_runs
+from space.eval_script import COPY, FOLLOW, OPENS
+from space.eval_state import ANY, View, from_fields, from_parameters
 from space.links import page_link
 from space.results import EvalRun, Metric, list_runs
 from space.settings import load_settings
 
-ANY = "any"
-"""The choice that filters nothing: a dropdown wants a value."""
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-OPENS = """element.addEventListener('click', (event) => {
-  const row = event.target.closest('[data-question]');
-  if (!row || event.ctrlKey || event.metaKey || event.shiftKey) return;
-  event.preventDefault();
-  trigger('click', {question: row.dataset.question});
-});"""
-"""A click in a row opens its question; with a key held down, its link opens as any link does."""
-FOLLOW = """() => {
-  const open = document.querySelector('#eval-detail [data-id]');
-  for (const row of document.querySelectorAll('#eval-questions tr[data-question]')) {
-    const here = open && row.dataset.question === open.dataset.id;
-    row.toggleAttribute('aria-current', here);
-    if (here) { const box = row.closest('.ev-tall'); box.scrollTop = row.offsetTop - box.clientHeight / 2; }
-  }
-  if (!open) return;
-  document.getElementById('eval-steps').scrollIntoView();
-  open.querySelector('h3').focus({preventScroll: true});
-}"""
-"""Shows in the table which question is open, and brings it into view."""
 Updates = dict[Any, Any]
 
 
@@ -85,7 +67,7 @@ class Dashboard:
             self.copy = gr.Button("Copy link", elem_id="eval-copy", size="md")
             self.csv = gr.DownloadButton("CSV", elem_id="eval-csv", size="md")
             self.json = gr.DownloadButton("JSON", elem_id="eval-json", size="md")
-            self.again = gr.Button("Look again", elem_id="eval-again", size="md")
+            self.again = gr.Button("Reload runs", elem_id="eval-again", size="md")
         self.link = gr.Textbox(label="Link to this view", visible=False, buttons=["copy"], elem_id="eval-link")
         self.state = gr.HTML(elem_id="eval-state", js_on_load=None)
 
@@ -136,14 +118,14 @@ class Dashboard:
         for event in (self.run.input, self.vs.input, self.again.click):
             event(self.pick, self.view, self.all, **QUIET)
         self.metric.input(self.look_closer, self.view, [self.spread, self.breakdown], **QUIET)
-        self.q.input(self.list_questions, self.view, self.questions, trigger_mode="always_last", **QUIET)
+        self.q.change(self.list_questions, self.view, self.questions, trigger_mode="always_last", **QUIET)
         for field in (self.kind, self.document, self.outcome, self.sort):
             field.input(self.list_questions, self.view, self.questions, **QUIET)
         opened = [self.detail, self.steps, self.open]
         self.questions.click(self.open_question, self.view, opened, **QUIET).then(None, js=FOLLOW)
         self.before.click(self.previous, self.view, opened, **QUIET).then(None, js=FOLLOW)
         self.after.click(self.next, self.view, opened, **QUIET).then(None, js=FOLLOW)
-        self.copy.click(self.copy_link, self.view, self.link, **QUIET)
+        self.copy.click(self.copy_link, self.view, self.link, **QUIET).then(None, self.link, js=COPY)
 
     def load(self, request: gr.Request) -> Updates:
         """What a link to this tab names; nothing where the page opens on another tab."""
@@ -156,33 +138,33 @@ class Dashboard:
 
     def pick(self, *values: str | None) -> Updates:
         """Another run, another to compare with, or the same looked at again."""
-        return self.screen(seen(*values))
+        return self.screen(from_fields(values))
 
-    def look_closer(self, *values: str | None) -> Updates:
+    def look_closer(self, *values: str | None) -> Updates | dict[str, str]:
         """Distribution and breakdown of another metric."""
-        now = seen(*values)
+        now = from_fields(values)
         opened = _opened(now)
-        return self._closer(opened, _metric(opened.run, now)) if opened else {}
+        return self._closer(opened, opened.metric(now.metric)) if opened else gr.skip()
 
-    def list_questions(self, *values: str | None) -> str:
-        """The question table, filtered and sorted anew."""
-        now = seen(*values)
+    def list_questions(self, *values: str | None) -> Updates | dict[str, str]:
+        """The question table, filtered and sorted anew; nothing while no run is open."""
+        now = from_fields(values)
         opened = _opened(now)
-        return _listed(opened, now) if opened else ""
+        return {self.questions: _listed(opened, now)} if opened else gr.skip()
 
     def open_question(self, event: gr.EventData, *values: str | None) -> Updates:
         """The question whose row was clicked."""
-        return self._question(replace(seen(*values), id=str(event.question)))
+        return self._question(replace(from_fields(values), id=str(event.question)))
 
     def previous(self, *values: str | None) -> Updates:
-        return self._step(seen(*values), -1)
+        return self._step(from_fields(values), -1)
 
     def next(self, *values: str | None) -> Updates:
-        return self._step(seen(*values), 1)
+        return self._step(from_fields(values), 1)
 
     def copy_link(self, request: gr.Request, *values: str | None) -> gr.Textbox:
         """The link to what is on screen."""
-        return gr.Textbox(value=page_link(seen(*values).parameters(), dict(request.headers)), visible=True)
+        return gr.Textbox(value=page_link(from_fields(values).parameters(), dict(request.headers)), visible=True)
 
     def screen(self, wanted: View) -> Updates:
         """The whole tab for a view."""
@@ -201,7 +183,7 @@ class Dashboard:
         if now.vs not in [r.name for r in others]:
             now = replace(now, vs="")
         return (updates | self._summary(opened, runs) | self._against(opened, now)
-                | self._closer(opened, _metric(opened.run, now)) | self._fields(opened, runs, others, now)
+                | self._closer(opened, opened.metric(now.metric)) | self._fields(opened, runs, others, now)
                 | self._question(now) | {self.state: view.notices(problems), self.questions: _listed(opened, now)})
 
     def _summary(self, opened: Opened, runs: list[EvalRun]) -> Updates:
@@ -213,7 +195,8 @@ class Dashboard:
         return {
             self.csv: gr.DownloadButton(value=str(as_csv)), self.json: gr.DownloadButton(value=str(as_json)),
             self.body: gr.Column(visible=True), self.facts: view.provenance(run), self.words: view.words(run, shares),
-            self.bars: plot(plots.bars(run, shares)), self.table: view.means_table(run, shares),
+            self.bars: plot(plots.bars(run, shares)),
+            self.table: view.means_table(run, shares, bool(strong_runs(runs))),
             self.judge: judge_card(run, runs),
             self.speed: view.sentences(run, others) + speed_table(run, opened.records)
         } | {place: plot(figure) for place, figure in zip(self.speeds, figures, strict=True)}
@@ -233,7 +216,7 @@ class Dashboard:
 
     def _fields(self, opened: Opened, runs: list[EvalRun], others: list[EvalRun], now: View) -> Updates:
         run, rows = opened.run, opened.rows
-        metric, documents = _metric(run, now), sorted({r.document for r in rows})
+        metric, documents = opened.metric(now.metric), sorted({r.document for r in rows})
 
         def field(choices: Mapping[str, str], value: str, **more: Any) -> gr.Dropdown:
             return gr.Dropdown(choices=[(name, key or ANY) for key, name in choices.items()],
@@ -268,11 +251,6 @@ class Dashboard:
         return self._question(replace(now, id=ids[place]))
 
 
-def seen(*values: str | None) -> View:
-    """The view on screen, from the values of its fields in the order of View."""
-    return View(*("" if v in (None, ANY) else str(v) for v in values))
-
-
 def plot(figure: Mapping[str, Any] | None) -> PlotData | None:
     """A figure as gr.Plot sends it to the browser."""
     return PlotData(type="plotly", plot=json.dumps(figure, allow_nan=False)) if figure else None
@@ -283,10 +261,6 @@ def _opened(now: View) -> Opened | None:
         return open_run(load_settings().results / now.run) if now.run else None
     except UserError:
         return None
-
-
-def _metric(run: EvalRun, now: View) -> Metric | None:
-    return next((m for m in run.metrics if m.key == now.metric), run.metrics[0] if run.metrics else None)
 
 
 def _listed(opened: Opened, now: View) -> str:

@@ -23,13 +23,14 @@ def empty(problems: Sequence[str] = ()) -> str:
     """What stands in the tab while there is no run."""
     return ('<section class="ev-empty"><h2>No evaluation has been run yet</h2><p>This command asks every variant the '
             f"held-out questions and fills this page:</p>{command(MAKE)}<p>A run that was made elsewhere opens when "
-            "its folder is put into <code>assets/results/</code>: then press “Look again”.</p></section>"
+            "its folder is put into <code>assets/results/</code>: then press “Reload runs”.</p></section>"
             f"{notices(problems)}")
 
 
 def notices(sentences: Sequence[str]) -> str:
     """What is wrong with result folders, a line each."""
-    return "".join(f'<p class="ev-notice">{escape(s)}</p>' for s in sentences)
+    worded = (re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(s)) for s in sentences)
+    return "".join(f'<p class="ev-notice">{text}</p>' for text in worded)
 
 
 def command(text: str) -> str:
@@ -99,7 +100,16 @@ def provenance(run: EvalRun) -> str:
         ("Machine", run.machine),
     ]
     shown = "".join(f"<div><dt>{k}</dt><dd>{escape(v)}</dd></div>" for k, v in facts)
-    return (f'<section class="ev-facts" aria-label="What this run is"><dl>{shown}</dl>{_everything(run)}</section>')
+    return (f'<section class="ev-facts" aria-label="What this run is"><dl>{shown}</dl>{_everything(run)}</section>'
+            f"{contents()}")
+
+
+def contents() -> str:
+    """Links to the sections of the page."""
+    parts = {"eval-says": "What the run shows", "eval-judge": "The judge", "eval-closer": "One metric closer",
+             "eval-fast": "Speed", "eval-list": "Every question"}
+    items = "".join(f'<li><a href="#{anchor}">{name}</a></li>' for anchor, name in parts.items())
+    return f'<nav aria-label="On this page"><ul class="ev-nav">{items}</ul></nav>'
 
 
 def _model(m: ModelIdentity) -> str:
@@ -120,7 +130,7 @@ def _sampling(run: EvalRun) -> str:
 def _dirty(flag: bool | None) -> str:
     if flag is None:
         return ""
-    return " (files differed from it)" if flag else " (no file differed from it)"
+    return " with uncommitted changes" if flag else ", nothing uncommitted"
 
 
 def _everything(run: EvalRun) -> str:
@@ -168,14 +178,20 @@ def framed(heads: Sequence[str], body: str, name: str, look: str = "") -> str:
             f'<table class="ev-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
 
 
-def means_table(run: EvalRun, metrics: Sequence[Metric]) -> str:
-    """Means, intervals and how many of how many were scored."""
+def means_table(run: EvalRun, metrics: Sequence[Metric], strong: bool = False) -> str:
+    """Means, intervals and how many of how many were scored; where no `strong` judge has scored this run or
+    another, a row that says so."""
     body = ""
     for metric in metrics:
         found = {m.variant: m for m in means_of(run, metric.key)}
-        cells = "".join(f"<td>{_mean_cell(found.get(v), metric)}</td>" for v in run.variants)
+        cells = "".join(f'<td data-label="{escape(label(v))}"><span>{_mean_cell(found.get(v), metric)}</span></td>'
+                        for v in run.variants)
         body += f'<tr><th scope="row">{escape(title(metric))}</th>{cells}</tr>'
-    return framed(["Metric", *map(chip, run.variants)], body, "Means with 95 % intervals")
+    if not strong and run.judge.get("kind") != "openai":
+        body += ('<tr><th scope="row">Faithfulness and answer relevancy (RAGAS, a large model as judge)</th>'
+                 f'<td colspan="{len(run.variants)}">not run: <a href="#eval-judge">the command that fills this row</a>'
+                 "</td></tr>")
+    return framed(["Metric", *map(chip, run.variants)], body, "Means with 95 % intervals", "ev-cards")
 
 
 def _mean_cell(mean: Mean | None, metric: Metric) -> str:

@@ -1,105 +1,77 @@
-"""llama.cpp through llama-cpp-python's C API: weights, and lanes that answer with them.
+"""Lanes: contexts on weights, with or without an adapter, where several answers have their places.
 
-`Weights` is one memory-mapped GGUF file. A `Lane` is a context on weights, with or without an
-adapter: the plain lane and the tuned lane share one copy of the weights. Nothing here is safe to
-call from two threads; the engine's one worker owns all of it.
+The plain lane and the tuned lane share one copy of the weights. Each place is a sequence with a
+memory of its own (llama.cpp's `kv_unified` is off), so that position n lies in cell n whatever the
+others do, and an answer comes out bit for bit as if it were alone. Three rules keep it so:
+a prompt is read in pieces of two tokens or more (one alone runs through other kernels, whose sums
+differ); what is kept of a prompt for later was read, not written; and answers are written in one
+batch only as many together as `width` says, which is measured, not assumed.
+
+Nothing here is safe to call from two threads; the engine's one worker owns all of it.
 """
 
 from __future__ import annotations
 
 import ctypes
 import logging
-import os
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from space import prompts
 from space.errors import UserError
 from space.schema import Sampling
+from space.weights import Weights, library
 
 log = logging.getLogger(__name__)
 
 BATCH = 512
-"""Prompt tokens handed to llama.cpp at a time, its own default."""
+"""Prompt tokens handed to llama.cpp at a time, at most: its own default."""
+GRAIN = 4
+"""Prompts are cut at multiples of this, as llama.cpp's repacked kernels take tokens by fours."""
+MAX_WIDTH = 3
+"""Answers in one batch, at most. On two cores the work is bound by arithmetic: of a 3B q4_k_m file
+two together gave 1.10 times the tokens of one, three 1.15, and eight 0.77."""
 
 
 class Stopped(Exception):
     """The reading of a prompt was given up because the caller asked for it."""
 
 
-_kept: list[Any] = []
+class Sampler:
+    """How the tokens of one answer are picked; it carries the state of its random numbers."""
 
+    def __init__(self, sampling: Sampling) -> None:
+        c = self._c = library()
+        self.chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())
+        if sampling.temperature <= 0:
+            c.llama_sampler_chain_add(self.chain, c.llama_sampler_init_greedy())
+        else:
+            c.llama_sampler_chain_add(self.chain, c.llama_sampler_init_top_p(sampling.top_p, 1))
+            c.llama_sampler_chain_add(self.chain, c.llama_sampler_init_temp(sampling.temperature))
+            c.llama_sampler_chain_add(self.chain, c.llama_sampler_init_dist(sampling.seed))
 
-@cache
-def _library() -> Any:
-    """llama.cpp, started once, with its own log lines sent to ours."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other on a busy machine
-    import llama_cpp.llama_cpp as library
-
-    @library.llama_log_callback
-    def forward(level: int, text: bytes, _data: object) -> None:
-        if level == 4:  # GGML_LOG_LEVEL_ERROR
-            log.warning("llama.cpp: %s", text.decode("utf-8", "replace").strip())
-
-    library.llama_backend_init()
-    library.llama_log_set(forward, None)
-    _kept.append(forward)  # ctypes keeps no reference of its own
-    return library
-
-
-class Weights:
-    """One GGUF model file, memory-mapped, with its vocabulary."""
-
-    def __init__(self, path: Path) -> None:
-        self._c = _library()
-        params = self._c.llama_model_default_params()
-        params.load_mode = self._c.LLAMA_LOAD_MODE_MMAP
-        params.n_gpu_layers = 0
-        self.model = self._c.llama_model_load_from_file(str(path).encode(), params)
-        if not self.model:
-            raise UserError(f"llama.cpp cannot load {path.name}.",
-                            "The file may be damaged; download or export it again.")
-        self.vocab = self._c.llama_model_get_vocab(self.model)
-        self.vocab_size: int = self._c.llama_vocab_n_tokens(self.vocab)
-        template = self._c.llama_model_chat_template(self.model, None)
-        if prompts.TEMPLATE_MARK.encode() not in (template or b""):
-            raise UserError(f"{path.name} has no ChatML chat template.",
-                            "Use a model of the Qwen2.5 or SmolLM2 family.")
-
-    def tokenize(self, text: str, special: bool) -> list[int]:
-        """Token ids of `text`; control tokens inside it are live only with `special`."""
-        data = text.encode("utf-8", "replace")
-        size = len(data) + 8
-        buffer = (self._c.llama_token * size)()
-        count = self._c.llama_tokenize(self.vocab, data, len(data), buffer, size, False, special)
-        if count < 0:
-            raise UserError("The text could not be tokenised.", "Shorten the question.")
-        return list(buffer[:count])
-
-    def piece(self, token: int) -> bytes:
-        """The bytes of one token; control tokens give none."""
-        buffer = ctypes.create_string_buffer(256)
-        count = self._c.llama_token_to_piece(self.vocab, token, buffer, 256, 0, False)
-        return buffer.raw[:max(count, 0)]
-
-    def is_end(self, token: int) -> bool:
-        return bool(self._c.llama_vocab_is_eog(self.vocab, token))
+    def close(self) -> None:
+        if self.chain:
+            self._c.llama_sampler_free(self.chain)
+            self.chain = None
 
 
 class Lane:
-    """A context on `weights`, one sequence at a time, with the adapter's file if one is given."""
+    """A context on `weights` with `places` sequences of `context_tokens` each, with the adapter's
+    file if one is given."""
 
     def __init__(self, weights: Weights, context_tokens: int, threads: int,
-                 adapter: Path | None = None) -> None:
-        c = self._c = _library()
+                 adapter: Path | None = None, places: int = 1) -> None:
+        c = self._c = library()
         self.weights = weights
         self.context_tokens = context_tokens
+        self.places = places
+        self.width = 1
         params = c.llama_context_default_params()
-        params.n_ctx = context_tokens
+        params.n_ctx = context_tokens * places
         params.n_batch = params.n_ubatch = BATCH
-        params.n_seq_max = 1
+        params.n_seq_max = places
+        params.kv_unified = False
         params.n_threads = params.n_threads_batch = threads
         params.flash_attn_type = c.LLAMA_FLASH_ATTN_TYPE_DISABLED
         self._context = c.llama_init_from_model(weights.model, params)
@@ -107,8 +79,9 @@ class Lane:
             raise UserError("There is not enough memory for the model's context.",
                             "Set CONTEXT_TOKENS to a smaller number.")
         self._memory = c.llama_get_memory(self._context)
-        self._position = 0
-        self._sampler: Any = None
+        self._batch = c.llama_batch_init(BATCH, 0, 1)
+        self._lengths = [0] * places
+        self._rows: dict[int, int] = {}  # place -> row of its logits in the last batch
         if adapter:
             self._attach(adapter)
 
@@ -123,47 +96,88 @@ class Lane:
             raise UserError(f"The adapter {adapter.name} could not be switched on.",
                             "Make it anew with `make train`.")
 
-    def read(self, tokens: Sequence[int], should_stop: Callable[[], bool]) -> None:
-        """Forget what was read before and read a prompt. Raises Stopped within milliseconds
-        after `should_stop` turns true."""
+    def prime(self, tokens: Sequence[int]) -> None:
+        """Read the prompt that all share once, copy it to every place, and find the width."""
+        self.clear()
+        self.read(0, tokens)
+        for place in range(1, self.places):
+            # Between places llama.cpp copies the whole memory, and not before the next batch.
+            self._c.llama_memory_seq_cp(self._memory, 0, place, -1, -1)
+            self._lengths[place] = len(tokens)
+        self.width = self._exact_width(tokens[-1], len(tokens))
+
+    def _exact_width(self, token: int, length: int) -> int:
+        """How many answers a batch can write so that each gets the very logits it gets alone. Without
+        an adapter that is all; the adapter's float16 matrices go through other kernels in company."""
+        self.write({0: token})
+        alone, exact = self._logits(0).copy(), 1
+        for width in range(2, min(MAX_WIDTH, self.places) + 1):
+            self._cut_all(length)
+            self.write(dict.fromkeys(range(width), token))
+            if not all((self._logits(row) == alone).all() for row in range(width)):
+                break
+            exact = width
+        self._cut_all(length)
+        return exact
+
+    def _cut_all(self, length: int) -> None:
+        for place in range(self.places):
+            self.cut(place, min(length, self._lengths[place]))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._c.llama_memory_clear(self._memory, True)
+        self._lengths = [0] * self.places
+
+    def read(self, place: int, tokens: Sequence[int], should_stop: Callable[[], bool] | None = None) -> None:
+        """Read prompt tokens behind what the place holds. Raises Stopped within milliseconds after
+        `should_stop` turns true; the place then holds a part of them that ends where a batch does."""
         c = self._c
-        c.llama_memory_clear(self._memory, True)
-        self._position = 0
-        abort = c.ggml_abort_callback(lambda _data: should_stop())
-        c.llama_set_abort_callback(self._context, abort, None)
+        if should_stop:
+            abort = c.ggml_abort_callback(lambda _data: should_stop())
+            c.llama_set_abort_callback(self._context, abort, None)
         try:
             for start in range(0, len(tokens), BATCH):
-                self._decode(tokens[start:start + BATCH])
+                part = tokens[start:start + BATCH]
+                self._decode([(place, token) for token in part], {len(part) - 1})
         finally:
-            # Only while reading: a Python call for every graph node would slow decoding down.
+            # Only while reading: a Python call for every graph node would slow writing down.
             c.llama_set_abort_callback(self._context, c.ggml_abort_callback(), None)
 
-    def sample_with(self, sampling: Sampling) -> None:
-        """Choose how `next_token` picks from here on."""
+    def write(self, tokens: Mapping[int, int]) -> None:
+        """Append one token to each of several places, in one batch."""
+        self._decode(list(tokens.items()), set(range(len(tokens))))
+
+    def sample(self, place: int, sampler: Sampler) -> int:
+        """Pick a token behind what the place read or wrote in the last batch."""
+        return self._c.llama_sampler_sample(sampler.chain, self._context, self._rows[place])
+
+    def cut(self, place: int, length: int) -> None:
+        """Forget what the place holds behind its first `length` tokens."""
+        if not self._c.llama_memory_seq_rm(self._memory, place, length, -1):
+            raise RuntimeError("this model's memory cannot be cut back to a position")
+        self._lengths[place] = length
+
+    def save(self, place: int) -> State:
+        """What the place holds, to go on with it later and elsewhere."""
         c = self._c
-        if self._sampler:
-            c.llama_sampler_free(self._sampler)
-        chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())
-        if sampling.temperature <= 0:
-            c.llama_sampler_chain_add(chain, c.llama_sampler_init_greedy())
-        else:
-            c.llama_sampler_chain_add(chain, c.llama_sampler_init_top_p(sampling.top_p, 1))
-            c.llama_sampler_chain_add(chain, c.llama_sampler_init_temp(sampling.temperature))
-            c.llama_sampler_chain_add(chain, c.llama_sampler_init_dist(sampling.seed))
-        self._sampler = chain
+        size = c.llama_state_seq_get_size(self._context, place)
+        data = (ctypes.c_uint8 * size)()
+        if c.llama_state_seq_get_data(self._context, data, size, place) != size:
+            raise RuntimeError("the state of an answer could not be saved")
+        return State(data, size, self._lengths[place])
 
-    def next_token(self) -> int:
-        """Pick a token after what was read and written so far."""
-        return self._c.llama_sampler_sample(self._sampler, self._context, -1)
-
-    def write(self, token: int) -> None:
-        """Append one token of the answer."""
-        self._decode([token])
+    def load(self, place: int, state: State) -> None:
+        """Put back into any place what `save` took."""
+        self.cut(place, 0)
+        if self._c.llama_state_seq_set_data(self._context, state.data, state.size, place) != state.size:
+            raise RuntimeError("the state of an answer could not be put back")
+        self._lengths[place] = state.length
 
     def score(self, prompt: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[float]:
         """Log-probability of each continuation of the prompt (natural logarithm, summed over its
-        tokens in float64). The prompt is read once; what a continuation added to the memory is
-        dropped before the next. Afterwards the lane must `read` before it writes again.
+        tokens in float64), in place 0. The prompt is read once; what a continuation added to the
+        memory is dropped before the next.
 
         Raises UserError where the prompt and its longest continuation do not fit the context.
         """
@@ -173,7 +187,8 @@ class Lane:
         if size > self.context_tokens:
             raise UserError(f"A question with its longest option fills {size} tokens, more than the "
                             f"{self.context_tokens} the model can hold.", "Set CONTEXT_TOKENS to a larger number.")
-        self.read(prompt, lambda: False)
+        self.cut(0, 0)
+        self.read(0, prompt)
         first = self._log_probabilities(-1)  # its own array: the next decode overwrites the logits
         sums = []
         for tokens in continuations:
@@ -183,46 +198,52 @@ class Lane:
             read = tokens[:max(len(tokens) - 1, 2)] if len(tokens) > 1 else ()
             for start in range(0, len(read), BATCH):
                 part = read[start:start + BATCH]
-                self._decode(part, every=True)
+                self._decode([(0, token) for token in part], set(range(len(part))))
                 total += sum(float(self._log_probabilities(row)[after])
                              for row, after in enumerate(tokens[start + 1:start + 1 + len(part)]))
             sums.append(total)
-            self._forget_after(len(prompt))
+            self.cut(0, len(prompt))
         return sums
 
-    def _log_probabilities(self, row: int) -> Any:
-        """Log-softmax, in float64, of the logits behind token `row` of the last batch (-1: its last)."""
+    def _logits(self, row: int) -> Any:
+        """The logits behind token `row` of the last batch (-1: its last), valid until the next."""
         import numpy as np
 
         logits = self._c.llama_get_logits_ith(self._context, row)
-        values = np.ctypeslib.as_array(logits, (self.weights.vocab_size,)).astype(np.float64)
+        return np.ctypeslib.as_array(logits, (self.weights.vocab_size,))
+
+    def _log_probabilities(self, row: int) -> Any:
+        """Log-softmax, in float64, of the logits behind token `row` of the last batch."""
+        import numpy as np
+
+        values = self._logits(row).astype(np.float64)
         values -= values.max()
         return values - np.log(np.exp(values).sum())
 
-    def _forget_after(self, position: int) -> None:
-        """Drop from the memory what was read behind the first `position` tokens."""
-        if not self._c.llama_memory_seq_rm(self._memory, 0, position, -1):
-            raise RuntimeError("this model's memory cannot be cut back to a position")
-        self._position = position
-
-    def _decode(self, tokens: Sequence[int], every: bool = False) -> None:
-        """Read tokens behind the others; logits of the last one, or of `every` one."""
-        c = self._c
-        count = len(tokens)
-        batch = c.llama_batch_init(count, 0, 1)
-        try:
-            batch.n_tokens = count
-            for i, token in enumerate(tokens):
-                batch.token[i] = token
-                batch.pos[i] = self._position + i
-                batch.n_seq_id[i] = 1
-                batch.seq_id[i][0] = 0
-                batch.logits[i] = every or i == count - 1
-            status = c.llama_decode(self._context, batch)
-        finally:
-            c.llama_batch_free(batch)
-        if status == 2:
-            raise Stopped
+    def _decode(self, tokens: Sequence[tuple[int, int]], wanted: set[int]) -> None:
+        """Read tokens, each behind the others of its place; logits of the rows in `wanted`."""
+        batch, lengths = self._batch, list(self._lengths)
+        batch.n_tokens = len(tokens)
+        for row, (place, token) in enumerate(tokens):
+            batch.token[row] = token
+            batch.pos[row] = lengths[place]
+            batch.n_seq_id[row] = 1
+            batch.seq_id[row][0] = place
+            batch.logits[row] = row in wanted
+            lengths[place] += 1
+        status = self._c.llama_decode(self._context, batch)
         if status:
+            for place in {place for place, _ in tokens}:
+                self.cut(place, self._lengths[place])
+            if status == 2:
+                raise Stopped
             raise RuntimeError(f"llama_decode returned {status}")
-        self._position += count
+        self._lengths = lengths
+        self._rows = {tokens[row][0]: row for row in wanted}
+
+
+class State:
+    """The memory of one answer outside its lane: `size` bytes of keys and values of `length` tokens."""
+
+    def __init__(self, data: Any, size: int, length: int) -> None:
+        self.data, self.size, self.length = data, size, length

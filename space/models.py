@@ -11,12 +11,16 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from space import model_lock
+from space.adapter_card import check_card
 from space.errors import UserError
 from space.gguf_header import GgufHeader, read_header
+from space.memory import check_room
 from space.schema import ModelIdentity
 from space.settings import ASSETS
 
@@ -24,8 +28,8 @@ from space.settings import ASSETS
 @dataclass(frozen=True)
 class Profile:
     """Where each part comes from. The tuned columns use `adapter` on the base, or the whole
-    GGUF `tuned`; `architecture`, `layers` and `width` are what the base's header must say. `sentences` is how many
-    sentences of the passages found its prompt carries (0: the passages whole)."""
+    GGUF `tuned`; `architecture`, `layers`, `width` and `quantization` are what the base's header must say. `sentences`
+    is how many sentences of the passages found its prompt carries (0: the passages whole)."""
 
     name: str
     label: str
@@ -37,6 +41,7 @@ class Profile:
     architecture: str = ""
     layers: int = 0
     width: int = 0
+    quantization: str = ""
     sentences: int = 0
 
 
@@ -50,14 +55,14 @@ PROFILES = {
         base_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         adapter="file:" + str(ASSETS / "adapters" / "smollm2-135m" / "adapter.gguf"),
         embedder=EMBEDDER,
-        architecture="llama", layers=30, width=576, sentences=3,
+        architecture="llama", layers=30, width=576, quantization="Q4_1", sentences=2,
     ),
     "qwen2.5-3b": Profile(
         name="qwen2.5-3b",
         label="Qwen2.5-3B-Instruct",
         base="hf:Qwen/Qwen2.5-3B-Instruct-GGUF/qwen2.5-3b-instruct-q4_k_m.gguf",
         embedder="hf:sentence-transformers/all-MiniLM-L6-v2",
-        architecture="qwen2", layers=36, width=2048,
+        architecture="qwen2", layers=36, width=2048, quantization="Q4_K_M",
     ),
 }
 
@@ -118,24 +123,48 @@ def _from_hub(rest: str) -> Path:
     from huggingface_hub import hf_hub_download, snapshot_download
     from huggingface_hub.errors import HFValidationError
 
-    place, _, revision = rest.partition("@")
-    parts = place.split("/", 2)
-    if len(parts) < 2:
-        raise UserError(f"hf:{rest} names no repository.", "Write hf:owner/repo/file@revision.")
-    repo = "/".join(parts[:2])
+    repo, file, revision = model_lock.split_reference(rest)
+    lock = model_lock.locked(repo, file, revision)
+    pinned = lock.revision if lock else revision or None
     try:
-        if len(parts) == 2:
-            return Path(snapshot_download(repo, revision=revision or None))
-        return Path(hf_hub_download(repo, parts[2], revision=revision or None))
+        if file:
+            path = folder = Path(hf_hub_download(repo, file, revision=pinned))
+        else:
+            path = folder = Path(snapshot_download(repo, revision=pinned, ignore_patterns=list(model_lock.SKIPPED)))
     except HFValidationError as error:
         raise UserError(f"hf:{rest} names no repository.", "Write hf:owner/repo/file@revision.") from error
     except (httpx.TransportError, OSError, RuntimeError) as error:
         # every HTTP error of the Hub is an OSError; hf_xet, which fetches large files, raises RuntimeError
-        raise _hub_trouble(error, rest, repo) from error
+        raise hub_trouble(error, rest, repo) from error
+    for entry in lock.files if lock else ():
+        if not file or entry.path == file:
+            _check_locked(path if file else folder / entry.path, entry)
+    if file and not lock:
+        _check_download(path)
+    return path
 
 
-def _hub_trouble(error: BaseException, rest: str, repo: str) -> UserError:
-    """What to say of a download that failed; the answer of the Hub may lie behind the error."""
+def _check_download(path: Path) -> None:
+    """Raises UserError where a large file changed after its download. The Hub's cache keeps such a file
+    under its SHA-256 as the name (huggingface_hub, `blobs/`)."""
+    blob = path.resolve()
+    if blob.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", blob.name) and sha256_of(blob) != blob.name:
+        raise UserError(f"{path.name} was damaged after its download (its SHA-256 differs).",
+                        f"Remove it from the Hub's cache ({blob}) and start again.")
+
+
+def _check_locked(path: Path, entry: model_lock.LockedFile) -> None:
+    """Raises UserError where a fetched file is not the one that the lock file names."""
+    if not path.is_file():
+        raise UserError(f"{entry.path} is missing in what the Hub sent.", model_lock.AGAIN)
+    found = sha256_of(path) if entry.sha256 else model_lock.git_sha1(path.read_bytes())
+    if found != (entry.sha256 or entry.git_sha1):
+        raise UserError(f"{entry.path} is not the file of {model_lock.LOCK.name} (its hash differs).",
+                        f"Remove it from the Hub's cache ({path.parent}) and start again; it may be damaged.")
+
+
+def hub_trouble(error: BaseException, rest: str, repo: str) -> UserError:
+    """What to say of a download or a look that failed; the Hub's answer may lie behind the error."""
     import httpx
     from huggingface_hub import errors
 
@@ -172,20 +201,35 @@ def sha256_of(path: Path) -> str:
     return _sha256(path, stat.st_size, stat.st_mtime_ns)
 
 
+_LABEL = re.compile(r"(?<![a-z0-9])(b?f16|f32|i?q\d_[a-z0-9]+(?:_[a-z]+)?)(?![a-z0-9])", re.IGNORECASE)
+
+
+def _check_label(path: Path, header: GgufHeader) -> None:
+    """Raises UserError where the file's name states another quantisation than its header."""
+    label = match[0].upper() if (match := _LABEL.search(path.stem)) else ""
+    found = header.quantization
+    if label and not f"{label}_".startswith(f"{found}_") and not found.startswith(f"{label}_"):
+        raise UserError(f"{path.name} is mislabelled: its header says {found}.",
+                        "Use a file whose name and content agree.")
+
+
 def check_base(profile: Profile, path: Path) -> GgufHeader:
     """The header of the base model's file, refused where it is not what the profile says."""
     header = read_header(path)
     if header.is_adapter:
         raise UserError(f"{path.name} is an adapter, not a model.", "Name it in ADAPTER instead.")
+    _check_label(path, header)
     for what, wanted, found in (("architecture", profile.architecture, header.architecture),
                                 ("number of layers", profile.layers, header.layers),
-                                ("embedding width", profile.width, header.embedding_length)):
+                                ("embedding width", profile.width, header.embedding_length),
+                                ("quantisation", profile.quantization, header.quantization)):
         if wanted and wanted != found:
             raise UserError(f"{path.name} is not {profile.label}: its {what} is {found}, "
                             f"not {wanted}.", "Use the right file, or PROFILE=custom.")
     if profile.base_sha256 and sha256_of(path) != profile.base_sha256:
         raise UserError(f"{path.name} is not the file this profile was made for "
                         "(its SHA-256 differs).", "Install it again with `make setup`.")
+    check_room(path)
     return header
 
 
@@ -203,12 +247,14 @@ def resolve_adapter(profile: Profile, base: Path) -> Path:
     if header.architecture != read_header(base).architecture:
         raise UserError(f"The adapter {path.name} was made for another base model.",
                         "Make it anew with `make train`.")
+    check_card(path, base, sha256_of(path), sha256_of(base))
     return path
 
 
 def check_tuned(profile: Profile, path: Path) -> GgufHeader:
-    """The header of a merged fine-tuned GGUF, refused where it is not of the base's shape."""
-    return check_base(_replace(profile, base_sha256=""), path)
+    """The header of a merged fine-tuned GGUF, refused where it is not of the base's shape. Its
+    quantisation may be another one: the column says which."""
+    return check_base(_replace(profile, base_sha256="", quantization=""), path)
 
 
 def identify(profile: Profile, path: Path, header: GgufHeader,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from textwrap import wrap
 from typing import Any
 
 from space import palette
@@ -17,7 +18,9 @@ from space.schema import VARIANTS
 
 Figure = dict[str, Any]
 INK, GRID = palette.NEUTRAL, "rgba(123, 135, 148, .28)"
-ROW_PX, TITLE_ROWS, GAP_ROWS = 21, 1.15, 0.55
+ROW_PX, TITLE_ROWS, LINE_ROWS, GAP_ROWS = 21, 1.15, 0.8, 0.55
+NARROW = 42
+"""Characters of a title that a phone's width holds."""
 
 
 def colour(variant: str) -> str:
@@ -47,8 +50,10 @@ def number(value: float | None, metric: Metric) -> str:
     if value is None:
         return "–"
     if is_share(metric) or abs(value) < 10:
-        return f"{value:.2f}"
-    return f"{value:.1f}" if abs(value) < 1000 else f"{value:,.0f}"
+        text = f"{value:.2f}".replace("-0.00", "0.00")
+    else:
+        text = f"{value:.1f}" if abs(value) < 1000 else f"{value:,.0f}"
+    return text.replace("-", "−")
 
 
 def bars(run: EvalRun, metrics: Sequence[Metric]) -> Figure | None:
@@ -61,8 +66,9 @@ def bars(run: EvalRun, metrics: Sequence[Metric]) -> Figure | None:
     traces: dict[str, Figure] = {v: _bar_trace(v) for v in run.variants}
     top = max([1.0] if is_share(groups[0][0]) else [m.high or m.mean or 0 for _, f in groups for m in f])
     for metric, found in groups:
-        titles.append(_note(_safe(title(metric)), place, bold=True))
-        place += TITLE_ROWS
+        lines = [_safe(line) for line in wrap(title(metric), NARROW)]
+        titles.append(_note("<br>".join(lines), place + (len(lines) - 1) / 2 * LINE_ROWS, bold=True))
+        place += TITLE_ROWS + (len(lines) - 1) * LINE_ROWS
         for mean in found:
             _add_bar(traces[mean.variant], mean, metric, place)
             texts.append(_value_text(mean, metric, place, top))

@@ -10,20 +10,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from space.errors import UserError
 from space.schema import AnswerDone, Evidence, ModelIdentity, Passage, Sampling
 from space.settings import Settings
+from space.shapes import check_shape
 
-SCHEMA = 1
+SCHEMA = 2
 RESULTS = Settings.results
 ENOUGH = 0.9
 """Share of rows that must be scored before a mean is a headline."""
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""For each older schema, what turns its run.json into that of the next one."""
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: lambda row: row | {"schema": 2}}
+"""For each older schema, what turns its run.json into that of the next one. 1 had no verdicts in its samples."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,20 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What a judge made of one claim of an answer, or of one question that it read out of the answer: 1 is
+    in favour, 0 against, and a judge that is not sure says something between."""
+
+    claim: str
+    verdict: float
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class EvalRecord:
     """One answer and its scores. A metric that applies to the row is in exactly one of `scores` and
-    `unscored` (with the reason); one that does not apply is in neither."""
+    `unscored` (with the reason); one that does not apply is in neither. `verdicts` holds, for each metric
+    of a judge, what its score was made from."""
 
     id: str
     variant: str
@@ -99,6 +111,7 @@ class EvalRecord:
     error: str
     scores: dict[str, float]
     unscored: dict[str, str]
+    verdicts: dict[str, tuple[Verdict, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if both := self.scores.keys() & self.unscored.keys():
@@ -141,7 +154,7 @@ class EvalRun:
 def canonical_hash(value: Any) -> str:
     """SHA-256 of a JSON value, independent of the order of its keys and of spaces."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def parse_json(text: str) -> Any:
@@ -177,7 +190,7 @@ def read_run(folder: Path) -> EvalRun:
         row = UPGRADES[schema](row)
         schema = row["schema"]
     try:
-        return replace(_run(row), name=folder.name)
+        return replace(check_shape(_run(row)), name=folder.name)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"run.json of {folder.name} lacks something or has too much.", _again(folder)) from error
 
@@ -192,7 +205,7 @@ def read_samples(folder: Path, run: EvalRun) -> tuple[EvalRecord, ...]:
     if hashlib.sha256(data).hexdigest() != run.samples_sha256:
         raise UserError(f"samples.jsonl of {folder.name} was changed after the run.", _again(folder))
     try:
-        return tuple(_record(parse_json(line)) for line in data.decode().split("\n") if line)
+        return tuple(check_shape(_record(parse_json(line))) for line in data.decode().split("\n") if line)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"samples.jsonl of {folder.name} is unreadable.", _again(folder)) from error
 
@@ -224,6 +237,7 @@ def _run(row: dict[str, Any]) -> EvalRun:
 
 
 def _record(row: dict[str, Any]) -> EvalRecord:
+    row = {"verdicts": {}} | row
     if row.keys() != {f.name for f in fields(EvalRecord)}:
         raise KeyError("fields")
     return EvalRecord(**row | {
@@ -231,6 +245,7 @@ def _record(row: dict[str, Any]) -> EvalRecord:
         "key_facts": tuple(row["key_facts"]),
         "passages": tuple(Passage(**p) for p in row["passages"]),
         "done": answer_done(row["done"]),
+        "verdicts": {metric: tuple(Verdict(**v) for v in said) for metric, said in row["verdicts"].items()},
     })
 
 

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from space import excerpts, models
 from space.errors import UserError
 from space.schema import Passage
+from space.shapes import check_shape
 
 SCHEMA = 2
 FILES = ("passages.jsonl", "vectors.faiss", "sentences.npy")
@@ -56,8 +57,13 @@ def embed(embedder: Any, texts: Sequence[str]) -> Any:
 
 
 def embedder_hash(reference: str) -> str:
-    """SHA-256 of the embedder's weights file."""
-    return models.sha256_of(models.resolve(reference) / "model.safetensors")
+    """SHA-256 of the embedder's weights file. Raises UserError where there is none."""
+    path = models.resolve(reference) / "model.safetensors"
+    try:
+        return models.sha256_of(path)
+    except OSError:
+        raise UserError(f"The embedding model {reference} has no {path.name}.",
+                        "Install it again with `make setup`, or name another in EMBEDDER.") from None
 
 
 def passage_text(passage: Passage) -> str:
@@ -169,13 +175,21 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         return manifest
     except FileNotFoundError:
         raise UserError("There is no search index.", REBUILD) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError("The manifest of the search index is unreadable.", REBUILD) from error
 
 
 def read_passages(path: Path) -> list[Passage]:
-    """The passages of an index, from its passages.jsonl."""
-    return [Passage(**json.loads(line)) for line in path.read_text().splitlines()]
+    """The passages of an index, from its passages.jsonl. Raises UserError for a line that is none."""
+    passages = []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), 1):
+        if not line:
+            continue
+        try:
+            passages.append(check_shape(Passage(**json.loads(line))))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise UserError(f"Line {number} of {path.name} is no passage.", REBUILD) from None
+    return passages
 
 
 def _saved(vectors: Any) -> bytes:

@@ -30,8 +30,17 @@ class Settings:
     threads: int = 0  # 0: as many as this process may use
     port: int = 7860
     results: Path = ASSETS / "results"
+    questions_per_session: int = 2  # one running, one waiting
+    questions_per_address: int = 4  # a few people can sit behind one address
+    questions_at_once: int = 12  # of everyone, running and waiting
     votes: Path = ROOT / "work" / "votes"
     votes_dataset: str = ""
+
+    @property
+    def trust_forwarded(self) -> bool:
+        """Whether a proxy of ours stands in front and writes X-Forwarded-For: on a Space, behind a
+        Gradio share link, or where TRUST_FORWARDED=1 says so."""
+        return any(os.environ.get(name, "") not in ("", "0") for name in ("SPACE_ID", "SHARE", "TRUST_FORWARDED"))
 
     @property
     def thread_count(self) -> int:
@@ -48,6 +57,9 @@ _NUMBERS = {
     "CONTEXT_TOKENS": ("context_tokens", 512, 32768),
     "THREADS": ("threads", 0, 256),
     "PORT": ("port", 0, 65535),
+    "DEADLINE_S": ("deadline_s", 5, 3600),
+    "QUESTIONS_PER_ADDRESS": ("questions_per_address", 1, 64),
+    "QUESTIONS_AT_ONCE": ("questions_at_once", 1, 64),
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from space import models
-from space.settings import ASSETS
+from space.settings import ASSETS, load_settings
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +26,14 @@ def base_gguf() -> Path:
 
 
 @pytest.fixture(scope="session")
+def small_gguf(base_gguf, tmp_path_factory) -> Path:
+    """The embedded model's tokenizer cut to its first tokens, for tiny models."""
+    from tests.train import tiny
+
+    return tiny.vocabulary(base_gguf, tmp_path_factory.mktemp("vocabulary") / "vocabulary.gguf")
+
+
+@pytest.fixture(scope="session")
 def adapter_gguf() -> Path:
     return ASSETS / "adapters" / "smollm2-135m" / "adapter.gguf"
 
@@ -35,7 +43,7 @@ def engine():
     """The real engine on the embedded models."""
     from space.engine import LocalEngine
 
-    return LocalEngine(models.load_profile("embedded"), context_tokens=2048, threads=2)
+    return LocalEngine(models.load_profile("embedded"), context_tokens=2048, threads=load_settings().thread_count)
 
 
 @pytest.fixture(scope="session")

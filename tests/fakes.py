@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
+from space import excerpts
 from space.engine import Request
 from space.errors import UserError
 from space.schema import AnswerDone, AnswerEvent, AnswerFailed, ModelIdentity, Passage, PromptReading, TextDelta
@@ -55,3 +56,7 @@ class FakeRetriever:
         if self.error:
             raise self.error
         return self.passages[:k]
+
+    def rank_sentences(self, question: str, passages: Sequence[Passage]) -> list[excerpts.Sentence]:
+        """In the order in which they stand."""
+        return [excerpts.Sentence(p, n, text) for p in passages for n, text in enumerate(excerpts.sentences(p.text))]

@@ -25,6 +25,19 @@ LFS_ENDINGS = (".gguf", ".parquet", ".safetensors", ".bin")
 CHUNK = 16 << 10
 
 
+@dataclass
+class SpaceState:
+    """What a Space has beside its files. `stages` are told one by one, the last one for ever; `logs`
+    has the lines of "build" and "run"."""
+
+    sdk: str = "gradio"
+    hardware: str = "cpu-basic"
+    variables: dict[str, str] = field(default_factory=dict)
+    stages: list[str] = field(default_factory=lambda: ["BUILDING", "APP_STARTING", "RUNNING"])
+    message: str = ""
+    logs: dict[str, list[str]] = field(default_factory=dict)
+
+
 def git_sha1(data: bytes) -> str:
     """The id git gives to a file of this content."""
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
@@ -39,6 +52,7 @@ class Repo:
     gated: bool = False
     xet: bool = False
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    space: SpaceState | None = None
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -114,7 +128,7 @@ class Pages(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._serve()
 
-    do_HEAD = do_POST = do_PUT = do_GET
+    do_HEAD = do_POST = do_PUT = do_DELETE = do_GET
 
     def _serve(self) -> None:
         self.received, self.logged = 0, False
@@ -231,7 +245,11 @@ class Pages(BaseHTTPRequestHandler):
             raise _Refused(403 if role else 401, f"You don't have the rights to create a repository under {name}.")
         if (wanted.get("type", "model"), name) in self.hub.repos:
             return self._json({"error": "You already created this repo", "url": f"{self.hub.url}/{name}"}, 409)
-        self.hub.add_repo(name, kind=wanted.get("type", "model"), private=wanted.get("visibility") == "private")
+        repo = self.hub.add_repo(name, kind=wanted.get("type", "model"), private=wanted.get("visibility") == "private")
+        if wanted.get("type") == "space":
+            repo.space = self.hub.next_space or SpaceState()
+            repo.space.sdk, repo.space.hardware = wanted["sdk"], wanted.get("hardware") or "cpu-basic"
+            repo.space.variables = {v["key"]: v["value"] for v in wanted.get("variables") or []}
         self._json({"url": f"{self.hub.url}/{name}", "name": name})
 
     def _api(self, kind: str, name: str, rest: str, body: bytes, role: str) -> None:
@@ -242,12 +260,18 @@ class Pages(BaseHTTPRequestHandler):
         if verb == "xet-read-token" and repo.xet:
             return self._send(b"", headers={"X-Xet-Cas-Url": f"{self.hub.url}/cas", "X-Xet-Access-Token": "t",
                                             "X-Xet-Token-Expiration": str(int(time.time()) + 600)})
+        if repo.space and verb in ("runtime", "variables", "hardware", "logs"):
+            if role != "write":
+                raise _Refused(403, "This is the owner's.")
+            return self._space(repo, repo.space, verb, rest, json.loads(body or b"{}"))
         revision, _, folder = rest.partition("/")
         sha = self._sha(repo, revision or "main")
         files = repo.commits[sha]
         if verb in ("", "revision"):
-            self._json({"id": name, "sha": sha, "private": repo.private, "gated": "auto" if repo.gated else False,
-                        "tags": [], "downloads": 0, "siblings": [{"rfilename": p} for p in files]})
+            sdk = {"sdk": repo.space.sdk} if repo.space else {}
+            self._json({"id": name, "sha": sha, **sdk, "private": repo.private,
+                        "gated": "auto" if repo.gated else False, "tags": [], "downloads": 0,
+                        "siblings": [{"rfilename": p} for p in files]})
         elif verb == "tree":
             self._json([self._entry(p, d) for p, d in files.items() if p.startswith(folder)])
         elif verb == "paths-info":
@@ -257,6 +281,22 @@ class Pages(BaseHTTPRequestHandler):
             self._json({"files": [self._mode(f, files) for f in json.loads(body)["files"]]})
         else:
             raise _Refused(404, f"not spoken here: {verb}")
+
+    def _space(self, repo: Repo, space: SpaceState, verb: str, rest: str, asked: dict[str, Any]) -> None:
+        if verb == "logs":
+            lines = [f"data: {json.dumps({'data': line, 'timestamp': ''})}\n\n" for line in space.logs.get(rest, [])]
+            return self._send("".join(lines).encode(), headers={"Content-Type": "text/event-stream"})
+        if verb == "variables":
+            if self.command == "POST":
+                space.variables[asked["key"]] = asked["value"]
+            elif self.command == "DELETE":
+                space.variables.pop(asked["key"])
+            return self._json({key: {"value": value} for key, value in space.variables.items()})
+        if verb == "hardware":
+            space.hardware = asked["flavor"]
+        stage = space.stages.pop(0) if verb == "runtime" and len(space.stages) > 1 else space.stages[0]
+        self._json({"stage": stage, "hardware": {"current": space.hardware, "requested": space.hardware},
+                    "sha": repo.head, **({"errorMessage": space.message} if space.message else {})})
 
     def _sha(self, repo: Repo, revision: str) -> str:
         sha = repo.head if revision == "main" else revision

@@ -1,10 +1,11 @@
 """A small Hugging Face Hub on 127.0.0.1, with switches for everything that goes wrong on the real one.
 
 It speaks what huggingface_hub 1.33.0 really asks for whoami, create_repo, repo_info, list_repo_tree,
-get_paths_info, validate-yaml, preupload, the LFS batch (single part and multipart), create_commit,
-hf_hub_download and snapshot_download. Files kept by LFS are answered with a redirect to another
-host name (localhost), as the real Hub does with its CDN. Xet is not spoken: set HF_HUB_DISABLE_XET=1, or
-add_repo(xet=True) to see what becomes of a client when Xet's storage is out of order.
+get_paths_info, validate-yaml, the runtime, variables, hardware and logs of a Space, preupload, the LFS
+batch (single part and multipart), create_commit, hf_hub_download and snapshot_download. Files kept by
+LFS are answered with a redirect to another host name (localhost), as the real Hub does with its CDN.
+Xet is not spoken: set HF_HUB_DISABLE_XET=1, or add_repo(xet=True) to see what becomes of a client when
+Xet's storage is out of order.
 
     with HubStandIn() as hub:
         hub.add_repo("ann/model", {"a.gguf": b"..."})             # private=, gated=, xet=, kind=
@@ -26,9 +27,9 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.hub_pages import READ_TOKEN, USER, WRITE_TOKEN, Fault, Pages, Repo, Seen
+from tests.hub_pages import READ_TOKEN, USER, WRITE_TOKEN, Fault, Pages, Repo, Seen, SpaceState
 
-__all__ = ["READ_TOKEN", "USER", "WRITE_TOKEN", "HubStandIn"]
+__all__ = ["READ_TOKEN", "USER", "WRITE_TOKEN", "HubStandIn", "SpaceState"]
 
 
 class HubStandIn:
@@ -42,6 +43,7 @@ class HubStandIn:
         self.parts: dict[tuple[str, int], bytes] = {}
         self.requests: list[Seen] = []
         self.faults: list[Fault] = []
+        self.next_space: SpaceState | None = None
         self.lock = threading.RLock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Pages,), {"hub": self}))
         self._server.daemon_threads = True
@@ -59,7 +61,7 @@ class HubStandIn:
     def add_repo(self, name: str, files: dict[str, bytes] | None = None, kind: str = "model",
                  **flags: bool) -> Repo:
         """A repository with these files in its first commit."""
-        repo = self.repos[kind, name] = Repo(**flags)
+        repo = self.repos[kind, name] = Repo(**flags, space=SpaceState() if kind == "space" else None)
         repo.commit(files or {".gitattributes": b"*.gguf filter=lfs\n"})
         return repo
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from eval import metrics, results
+from eval.run import slice_of
 from space.questions import evidence_passages, load_examples
 from space.results import Metric
 from space.retriever import read_passages
@@ -33,7 +34,8 @@ def make(folder, name="heldout", part="heldout", variants=("plain", "tuned", "tu
          judge=JUDGE, better=0.0):
     """Write one run into `folder/name` and return it with its records."""
     chance = random.Random(seed)
-    examples = load_examples(part=part)[:limit]
+    examples = load_examples(part=part)
+    examples = slice_of(examples, limit) if limit else examples
     passages = read_passages(ASSETS / "index" / "passages.jsonl")
     rows = {}
     for example in examples:

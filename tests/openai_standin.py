@@ -63,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         fault = self.standin.next_fault(body)
-        prompt = body["messages"][0]["content"]
+        prompt = next(m["content"] for m in body["messages"] if "\ninput: " in m["content"])
         if fault == "429":
             return self._send(429, {"error": {"message": "slow down"}}, {"Retry-After": str(RETRY_AFTER_S)})
         if fault in ("400", "401", "404", "500"):
@@ -117,6 +117,16 @@ def _fill(title: str, given: dict[str, Any]) -> dict[str, Any]:
             return {"combinations": [[a[0], b[-1]] for a, b in zip(lists, lists[1:], strict=False)]}
         case "GeneratedQueryAnswer":
             return _question(given)
+        case "StatementGeneratorOutput":
+            return {"statements": [s for s in re.split(r"(?<=[.!?])\s+", given["answer"]) if s]}
+        case "NLIStatementOutput":
+            known = set(re.findall(r"\w+", given["context"].lower()))
+            return {"statements": [{"statement": s, "reason": "words of the context",
+                                    "verdict": int(set(re.findall(r"\w+", s.lower())) <= known)}
+                                   for s in given["statements"]]}
+        case "AnswerRelevanceOutput":
+            evasive = re.search("do(es)? not (tell|know)|don't know", given["response"]) is not None
+            return {"question": f"What about {' '.join(given['response'].split()[:12])}?", "noncommittal": int(evasive)}
     raise ValueError(f"the stand-in does not know the schema {title}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from dataclasses import dataclass, fields
@@ -19,6 +20,7 @@ CHOICES = {
     "data": ("papers", "arc", "papers+arc"),
     "metric": ("loss", "accuracy"),
     "chat_template": ("", "qwen-2.5"),
+    "rag_answer": ("reference", "quote"),
 }
 """Keys whose value is one of a few words."""
 
@@ -37,6 +39,7 @@ class Recipe:
     rag_rows        rows with passages for each training question, beside its plain row
     rag_passages    passages in such a row, at most
     rag_sentences   such rows carry 1, 2, … up to this many sentences of those passages, in turn; 0: whole passages
+    rag_answer      what rows with sentences teach: the `reference` answer, or the `quote` of the sentences that tell it
     missing_share   share of those rows whose evidence is taken away, so that abstaining is learned
     chat_template   name of Unsloth's template that must give our prompt text to the letter; empty: not asked
     num_proc        processes that tokenise the rows
@@ -73,6 +76,7 @@ class Recipe:
     rag_rows: int = 0
     rag_passages: int = 3
     rag_sentences: int = 0
+    rag_answer: str = "reference"
     missing_share: float = 0.06
     chat_template: str = ""
     keep_best: bool = True
@@ -103,7 +107,7 @@ def load_recipe(path: Path) -> Recipe:
             raise UserError(f"{path.name} has an unknown key {key!r}.",
                             f"Known keys: {', '.join(sorted(known))}.")
         if hints[key] is float and isinstance(value, int) and not isinstance(value, bool):
-            values[key] = float(value)
+            values[key] = float(value) if abs(value) < 1 << 53 else math.inf
         elif type(value) is not hints[key]:
             wanted = hints[key].__name__ if not get_args(hints[key]) else str(hints[key])
             raise UserError(f"{key} in {path.name} is {value!r}, not of type {wanted}.", "Correct it.")

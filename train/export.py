@@ -1,82 +1,126 @@
-"""A PEFT LoRA adapter as a GGUF adapter, with `gguf`, numpy and safetensors alone.
+"""Export a trained adapter in the forms that other programs read.
 
-The names and the row order follow llama.cpp's own converter: architecture `llama` keeps the rotary
-halves of the q and k projections in pairs, `qwen2` does not.
+    python -m train.export NAME [--peft] [--merged] [--f16] [--q4_k_m] [--adapters DIR] [--out DIR]
+
+NAME is a folder of assets/adapters with adapter.gguf and model_card.json. Without a choice all four are made:
+    --peft     DIR/peft/                 the adapter as a PEFT folder, for vLLM and its like
+    --merged   DIR/merged/               base + adapter as a Hugging Face folder, float16
+    --f16      DIR/<name>-f16.gguf       the same as one GGUF, float16
+    --q4_k_m   DIR/<name>-q4_k_m.gguf    the same quantised by llama.cpp (made from the float16 file)
+DIR is work/export/<name> unless --out names another. A file that is there and was made from this very
+adapter is kept.
+
+Compare plain and tuned at the same quantisation only: the adapter on the 4-bit base, as the app does, or
+both merged and quantised alike (`--q4_k_m` here, and the official q4_k_m as plain).
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import re
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from space import models
 from space.errors import UserError
+from space.settings import ASSETS, ROOT
+from train.files import write_json
 
-_KEY = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight$")
-
-
-def read_adapter(folder: Path, reader: Any) -> tuple[dict[str, dict[str, Any]], float]:
-    """Tensors by GGUF name, {"A": (rank, in), "B": (out, rank)} in float32, and alpha / rank."""
-    import numpy as np
-    from gguf import MODEL_ARCH_NAMES, get_tensor_name_map
-    from safetensors.numpy import load_file
-
-    config = json.loads((folder / "adapter_config.json").read_text())
-    if config.get("peft_type") != "LORA" or config.get("use_dora") or config.get("modules_to_save"):
-        raise UserError("Only plain LoRA adapters can be exported.", "Train without DoRA and saved modules.")
-
-    def value(key: str) -> Any:
-        return reader.get_field(key).contents()
-
-    architecture = value("general.architecture")
-    heads = {"attn_q": value(f"{architecture}.attention.head_count"),
-             "attn_k": value(f"{architecture}.attention.head_count_kv")}
-    numbers = {name: number for number, name in MODEL_ARCH_NAMES.items()}
-    names = get_tensor_name_map(numbers[architecture], value(f"{architecture}.block_count"))
-    pairs: dict[str, dict[str, Any]] = {}
-    for key, tensor in load_file(folder / "adapter_model.safetensors").items():
-        match = _KEY.match(key)
-        name = match and names.get_name(match[1])
-        if not match or not name:
-            raise UserError(f"The adapter's tensor {key} has no place in a GGUF file.",
-                            "Train LoRA on the linear layers only.")
-        part = name.rsplit(".", 1)[-1]
-        tensor = tensor.astype(np.float32)
-        if match[2] == "B" and architecture == "llama" and part in heads:
-            tensor = interleave_rotary(tensor, heads[part])
-        pairs.setdefault(name + ".weight", {})[match[2]] = tensor
-    rank = config["r"]
-    return pairs, config["lora_alpha"] / (rank ** 0.5 if config.get("use_rslora") else rank)
+FORMS = ("peft", "merged", "f16", "q4_k_m")
 
 
-def interleave_rotary(rows: Any, heads: int) -> Any:
-    """Rows of a q or k projection from Hugging Face's order to GGUF's for architecture `llama`."""
-    return rows.reshape(heads, 2, rows.shape[0] // heads // 2, -1).swapaxes(1, 2).reshape(rows.shape)
+@dataclass(frozen=True)
+class Source:
+    """A trained adapter with what it was trained on. `weights` is the Hugging Face folder; `original` says
+    that the recipe trained on that, and not on the dequantised `base`."""
+
+    name: str
+    label: str
+    adapter: Path
+    base: Path
+    weights: Path
+    original: bool
 
 
-def write_adapter(base: Path, folder: Path, out: Path) -> Path:
-    """Write the PEFT adapter in `folder`, trained on `base`, as the GGUF adapter `out` (float16)."""
-    import numpy as np
-    from gguf import GGUFReader, GGUFWriter
+def load_source(name: str, adapters: Path = ASSETS / "adapters") -> Source:
+    """The adapter's files and its base, downloaded or dequantised where they are not there yet.
 
-    reader = GGUFReader(base)
-    pairs, scale = read_adapter(folder, reader)
-    rank = next(iter(pairs.values()))["A"].shape[0]
-    part = out.with_name(out.name + ".part")
-    architecture = reader.get_field("general.architecture")
-    assert architecture is not None  # read_adapter has read it
-    writer = GGUFWriter(str(part), architecture.contents())
-    writer.add_type("adapter")
-    writer.add_string("adapter.type", "lora")
-    writer.add_float32("adapter.lora.alpha", float(scale * rank))
-    for name, pair in pairs.items():
-        writer.add_tensor(name + ".lora_a", pair["A"].astype(np.float16))
-        writer.add_tensor(name + ".lora_b", pair["B"].astype(np.float16))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    os.replace(part, out)
-    return out
+    Raises UserError where there is no such adapter, or it is not the one of its card.
+    """
+    from train import base
+
+    folder = adapters / name
+    try:
+        card = json.loads((folder / "model_card.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        there = ", ".join(sorted(p.parent.name for p in adapters.glob("*/model_card.json"))) or "none"
+        raise UserError(f"There is no trained adapter {name} in {adapters}.", f"There are: {there}.") from None
+    adapter = folder / "adapter.gguf"
+    if not adapter.exists() or models.sha256_of(adapter) != card["adapter_sha256"]:
+        raise UserError(f"{adapter} is not the file that its model_card.json describes.", "Train it again.")
+    profile, weights = models.PROFILES[card["recipe"]["base"]], card["recipe"]["weights"]
+    gguf = models.resolve(profile.base)
+    folder_of_weights = (models.resolve(weights) if weights
+                         else base.dequantize(gguf, ROOT / "work" / f"{gguf.stem}-float32"))
+    return Source(name, profile.label, adapter, gguf, folder_of_weights, bool(weights))
+
+
+def make(source: Source, form: str, out: Path, say: Callable[[str], None] = lambda line: None) -> Path:
+    """Make one of FORMS under `out`, or keep what was made from the same files; returns its path."""
+    from train import adapters, llama, merge
+
+    path = out / {"peft": "peft", "merged": "merged", "f16": f"{source.name}-f16.gguf",
+                  "q4_k_m": f"{source.name}-q4_k_m.gguf"}[form]
+    stamp = {"adapter": models.sha256_of(source.adapter), "base": models.sha256_of(source.base)}
+    note = out / f"{path.name}.made-from.json"
+    if path.exists() and note.exists() and json.loads(note.read_text()) == stamp:
+        return path
+    out.mkdir(parents=True, exist_ok=True)
+    if form == "q4_k_m":
+        llama.quantize(make(source, "f16", out, say), path, len(os.sched_getaffinity(0)))
+    elif form == "f16":
+        merge.merge_gguf(source.base, source.adapter, path, source.weights if source.original else None,
+                         f"{source.label} {source.name}")
+    elif form == "merged":
+        merge.merge_folder(source.base, source.adapter, source.weights, path)
+    else:
+        part = path.with_name("peft.part")
+        shutil.rmtree(part, ignore_errors=True)
+        pairs, scale = adapters.read_gguf_adapter(source.adapter)
+        adapters.write_peft(source.base, pairs, scale, merge.linear_modules(source.weights), part,
+                            source.weights.name if source.original else source.label)
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(part, path)
+    write_json(note, stamp)
+    size = sum(p.stat().st_size for p in ([path] if path.is_file() else path.iterdir()))
+    say(f"{size / 1e6:9,.1f} MB  {path}")
+    return path
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name")
+    for form in FORMS:
+        parser.add_argument(f"--{form}", dest="forms", action="append_const", const=form)
+    parser.add_argument("--adapters", type=Path, default=ASSETS / "adapters")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args(argv)
+    try:
+        source = load_source(options.name, options.adapters)
+        for form in options.forms or FORMS:
+            make(source, form, options.out or ROOT / "work" / "export" / options.name, print)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"A file could not be written ({error.strerror}). Name another folder in --out.", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from space import models, prompts
 from space.answer import answer_all
+from space.chat_client import Usage
 from space.engine import Engine, LocalEngine, Request
 from space.key_facts import contains
 from space.prompts import Piece
@@ -20,7 +21,7 @@ from space.questions import squeeze
 from space.schema import PLAIN, Evidence, Example, Passage, Sampling
 from space.settings import load_settings
 from train import evidence
-from train.units import Unit, UnitFailed, Usage, Written
+from train.units import Unit, UnitFailed, Written
 
 MIN_WORDS, MAX_WORDS = 15, 60
 INSTRUCTION = "Write the question about the fact whose answer is given."

@@ -1,45 +1,10 @@
-"""What ragas is given to work with: the chat client, the embedder and a tokeniser, each with the methods
-that ragas calls."""
+"""The tokeniser that ragas is given to work with, with the methods that ragas calls."""
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-from typing import Any
 
-from space import models, retriever
-from train.chat_client import ChatClient
-
-
-class Model:
-    """ragas' view of the chat client (its InstructorBaseRagasLLM). Blocking calls in threads: ragas opens
-    a new event loop for each step, which pooled asynchronous connections do not survive."""
-
-    is_async = True
-
-    def __init__(self, client: ChatClient) -> None:
-        self._client = client
-
-    def generate(self, prompt: str, response_model: Any) -> Any:
-        return self._client.ask(prompt, response_model)
-
-    async def agenerate(self, prompt: str, response_model: Any) -> Any:
-        return await asyncio.to_thread(self._client.ask, prompt, response_model)
-
-
-class Embedder:
-    """The product's own embedder, as ragas' BaseRagasEmbedding."""
-
-    is_async = True
-
-    def __init__(self) -> None:
-        self._model = retriever.load_embedder(models.EMBEDDER)
-
-    def embed_text(self, text: str, **kwargs: Any) -> list[float]:
-        return retriever.embed(self._model, [text])[0].tolist()
-
-    async def aembed_text(self, text: str, **kwargs: Any) -> list[float]:
-        return self.embed_text(text)
+from space import models
 
 
 class ReversibleTokenizer:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from space import excerpts, prompts, questions
-from space.key_facts import ABSTENTION
+from space.key_facts import ABSTENTION, hits
 from space.retriever import Searcher, words
 from space.schema import Example, Passage
 from train.config import Recipe
@@ -62,10 +62,11 @@ def _sentence_rows(example: Example, recipe: Recipe, retriever: Finder, rng: ran
     ranked = retriever.rank_sentences(example.question, found)
     gold = [s for s in ranked if any(holds(s.text, e.quote) for e in example.evidence)]
     others = [s for s in ranked if s not in gold]
+    told = _quoted(example, gold) if recipe.rag_answer == "quote" else example.reference
     rows = []
     for number in range(recipe.rag_rows):
         count = 1 + number % recipe.rag_sentences
-        answer, right = example.reference, gold
+        answer, right = told, gold
         if example.evidence and (not gold or rng.random() < recipe.missing_share):
             answer, right = MISSING, []
         picked = [*right, *others[:max(count - len(right), 0)]]
@@ -74,6 +75,16 @@ def _sentence_rows(example: Example, recipe: Recipe, retriever: Finder, rng: ran
             rng.shuffle(chosen)
         rows.append(Row(example.id, prompts.build(example.question, excerpts.excerpt(found, chosen)), answer))
     return rows
+
+
+def _quoted(example: Example, gold: Sequence[excerpts.Sentence]) -> str:
+    """The sentences that tell the answer, word for word. The reference where they are rows of a table, more than
+    two, or lack a key fact."""
+    quote = " ".join(s.text for s in gold)
+    prose = all(s.text in " ".join(s.passage.text.split()) for s in gold)
+    if 0 < len(gold) <= 2 and prose and all(hits(example.key_facts, quote)):
+        return quote
+    return example.reference
 
 
 def holds(sentence: str, quote: str) -> bool:

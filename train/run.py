@@ -71,7 +71,7 @@ def run(recipe: Recipe, adapters: Path, runs_folder: Path, fresh: bool = False) 
 def _train(recipe: Recipe, folder: Path, gguf: Path, material: Material, work: Path, facts: dict[str, Any],
            record: runs.RunFolder, target: Path) -> Path:
     """The part of the run that is recorded in its folder: training, export, cards."""
-    from train import export, tune
+    from train import adapters, tune
 
     revision, dirty = git_state("assets/runs", "assets/adapters")
     facts |= {"git_revision": revision, "git_dirty": dirty}
@@ -84,7 +84,7 @@ def _train(recipe: Recipe, folder: Path, gguf: Path, material: Material, work: P
         outcome = tune.tune(recipe, folder, material.train, material.dev, work, record.report)
         minutes = round(record.elapsed_s / 60, 1)
         target.mkdir(parents=True, exist_ok=True)
-        adapter = export.write_adapter(gguf, outcome.adapter, target / "adapter.gguf")
+        adapter = adapters.write_adapter(gguf, outcome.adapter, target / "adapter.gguf")
         card = {
             "schema": 1, **facts, "steps": outcome.steps, "minutes": minutes, "best_epoch": outcome.best_epoch,
             "train_loss": outcome.train_loss, "dev_loss": outcome.eval_loss, **record.speed(),

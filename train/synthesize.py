@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Protocol
 
 from space import corpus, questions
+from space.chat_client import NoAnswer, Usage
 from space.corpus import Document
 from space.errors import UserError
 from space.retriever import Searcher
 from space.settings import ASSETS
 from train.data import write_examples
-from train.units import MAX_PER_PASSAGE, Ledger, Unit, UnitFailed, Usage, Written, plan
+from train.units import MAX_PER_PASSAGE, Ledger, Unit, UnitFailed, Written, plan
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ def run(units: Sequence[Unit], ledger: Ledger, writer: Writer, prices: tuple[flo
             raise
         except Exception as error:  # ragas raises whatever its models lead it to
             log.debug("unit %s", unit.key, exc_info=True)
-            reason = str(error) if isinstance(error, UnitFailed) else f"{type(error).__name__}: {error}"
+            reason = str(error) if isinstance(error, UnitFailed | NoAnswer) else f"{type(error).__name__}: {error}"
             reason = " ".join(reason.split())[:300]
             ledger.fail_unit(unit, reason, writer.usage - before)
             failed.append(f"{unit.key}: {reason}")
@@ -128,9 +129,9 @@ def synthesize(options: argparse.Namespace) -> int:
     local = options.generator == "local"
     endpoint = None
     if not local:
-        from train.chat_client import endpoint_from_environment
+        from space.chat_client import endpoint_from_environment
 
-        endpoint = endpoint_from_environment(options.timeout, options.retries)
+        endpoint = endpoint_from_environment(options.timeout, options.retries, "--generator local")
     model = endpoint.model if endpoint else "SmolLM2-135M-Instruct"
     ledger = _ledger(options, documents, model)
     todo = [u for u in units if u.key not in ledger.done]
@@ -166,7 +167,7 @@ def _writer(options: argparse.Namespace, documents: Sequence[Document], endpoint
         from train.local_questions import LocalWriter
 
         return LocalWriter(bodies)
-    from train.chat_client import ChatClient
+    from space.chat_client import ChatClient
     from train.testset import TestsetWriter
 
     return TestsetWriter(ChatClient(endpoint), bodies, options.workers)  # type: ignore[arg-type]

@@ -24,11 +24,12 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from space.chat_client import ChatClient, Usage
+from space.ragas_parts import Embedder, Model
 from space.schema import Passage
-from train.chat_client import ChatClient
 from train.evidence import make_row
-from train.ragas_parts import Embedder, Model, ReversibleTokenizer
-from train.units import Unit, UnitFailed, Usage, Written
+from train.ragas_parts import ReversibleTokenizer
+from train.units import Unit, UnitFailed, Written
 
 os.environ["RAGAS_DO_NOT_TRACK"] = "true"  # ragas reads it once, when it is first imported
 

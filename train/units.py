@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from space.chat_client import Usage
 from space.corpus import Document, passages
 from space.errors import UserError
 from space.schema import Evidence, Example, Passage
@@ -37,26 +38,6 @@ class Unit:
 
     def row_id(self, n: int) -> str:
         return f"{self.document}-s{self.first + n:02d}"
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What the endpoint was asked and what it answered, in calls and tokens."""
-
-    calls: int = 0
-    retries: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
-
-    def __sub__(self, other: Usage) -> Usage:
-        return Usage(*(a - b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
-
-    def dollars(self, price_in: float, price_out: float) -> float:
-        """Cost at these prices per million tokens."""
-        return (self.input_tokens * price_in + self.output_tokens * price_out) / 1e6
 
 
 @dataclass(frozen=True)

@@ -128,16 +128,18 @@ def test_a_slice_is_spread_over_the_documents():
     assert run.slice_of(examples, 500) == examples and few == run.slice_of(examples, 24)
 
 
-def test_sigkills_leave_the_same_results(tmp_path):
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("times", "limit"), [(6, 12), pytest.param(50, 60, marks=pytest.mark.heavy)])
+def test_sigkills_leave_the_same_results(tmp_path, times, limit):
     """A real process, killed again and again in the middle of its work."""
     chance = random.Random(3407)
 
     def command(name, delay_s):
-        return [sys.executable, "-m", "tests.eval.fake_run", str(delay_s), "--limit", "12", "--variants", ALL, "--name",
-                name, "--out", str(tmp_path / name), "--results", str(tmp_path / "results")]
+        return [sys.executable, "-m", "tests.eval.fake_run", str(delay_s), "--limit", str(limit), "--variants", ALL,
+                "--name", name, "--out", str(tmp_path / name), "--results", str(tmp_path / "results")]
 
     path, kills = tmp_path / "killed" / "answers.jsonl", 0
-    while kills < 6:
+    while kills < times:
         size = path.stat().st_size if path.exists() else 0
         process = subprocess.Popen(command("killed", 0.02), cwd=ROOT, stdout=subprocess.DEVNULL)
         while process.poll() is None and (not path.exists() or path.stat().st_size <= size):
@@ -149,7 +151,7 @@ def test_sigkills_leave_the_same_results(tmp_path):
         kills += 1
         if chance.random() < 0.5:  # as a power cut would leave it
             path.write_bytes(path.read_bytes()[:-chance.randrange(1, 300)])
-    assert not (tmp_path / "results").exists() and path.read_bytes().count(b"\n") < 48
+    assert not (tmp_path / "results").exists() and path.read_bytes().count(b"\n") < 4 * limit
     for name in ("killed", "whole"):
         subprocess.run(command(name, 0), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     assert audited(tmp_path / "results" / "killed") == audited(tmp_path / "results" / "whole")

@@ -23,7 +23,8 @@ def ranker(*passages):
 def test_prose_is_cut_at_sentence_ends_and_a_row_names_its_columns():
     assert excerpts.sentences(FIRST.text) == ["R1 is open.", "It was trained with GRPO.", "It scores well."]
     assert excerpts.sentences("A 3.5 point gain.\nIt goes on. " + "\n\n" + TABLE) == [
-        "A 3.5 point gain.", "It goes on.", "Benchmark AIME 2024: R1 79.8, V3 39.2.", "Benchmark MATH-500: R1 97.3, V3 90.2."]
+        "A 3.5 point gain.", "It goes on.",
+        "Benchmark AIME 2024: R1 79.8, V3 39.2.", "Benchmark MATH-500: R1 97.3, V3 90.2."]
     assert excerpts.sentences("| Only a head |\n|---|") == ["Only a head"]
     assert excerpts.sentences("  \n\n ") == []
 

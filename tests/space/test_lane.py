@@ -5,8 +5,9 @@ import math
 import pytest
 
 from space.errors import UserError
-from space.lane import Lane, Weights
+from space.lane import Lane, Sampler
 from space.schema import Sampling
+from space.weights import Weights
 
 pytestmark = pytest.mark.model
 QUESTIONS = [
@@ -69,12 +70,14 @@ def test_first_tokens_share_one_distribution(lane):
 
 def test_a_lane_answers_after_scoring_as_before(lane):
     def answer(prompt):
-        lane.sample_with(Sampling())
-        lane.read(prompt, lambda: False)
+        sampler = Sampler(Sampling())
+        lane.cut(0, 0)
+        lane.read(0, prompt)
         tokens = []
         for _ in range(8):
-            tokens.append(lane.next_token())
-            lane.write(tokens[-1])
+            tokens.append(lane.sample(0, sampler))
+            lane.write({0: tokens[-1]})
+        sampler.close()
         return tokens
 
     (first, options), (second, others) = cases(lane)

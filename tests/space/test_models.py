@@ -1,3 +1,4 @@
+import struct
 from dataclasses import replace
 
 import pytest
@@ -42,15 +43,30 @@ def test_the_tuned_model_of_a_profile_can_be_named(monkeypatch):
 def test_a_mislabelled_file_is_refused(tmp_path):
     path = tmp_path / "m.gguf"
     path.write_bytes(gguf(GOOD))
-    profile = replace(EMBEDDED, base_sha256="", width=0)
+    profile = replace(EMBEDDED, base_sha256="", width=0, quantization="")
     assert models.check_base(profile, path).layers == 30
     for changes, part in (
         ({"layers": 36}, "number of layers is 30, not 36"),
         ({"architecture": "qwen2"}, "is llama, not qwen2"),
+        ({"quantization": "Q4_K_M"}, "its quantisation is empty, not Q4_K_M"),
         ({"base_sha256": "00"}, "SHA-256 differs"),
     ):
         with pytest.raises(UserError, match=part):
             models.check_base(replace(profile, **changes), path)
+
+
+@pytest.mark.parametrize(("name", "fits"), [
+    ("qwen2.5-3b-instruct-q4_k_m", True), ("Model.Q4_K_M", True), ("model", True), ("q4_k", True),
+    ("qwen2.5-3b-instruct-q8_0", False), ("model-F16", False), ("iq4_xs-model", False), ("aq8_0b", True)])
+def test_a_name_that_states_another_quantisation_is_refused(tmp_path, name, fits):
+    path = tmp_path / f"{name}.gguf"
+    path.write_bytes(gguf([*GOOD, ("general.file_type", 4, struct.pack("<I", 15))]))
+    profile = replace(EMBEDDED, base_sha256="", width=0, quantization="")
+    if fits:
+        assert models.check_base(profile, path).quantization == "Q4_K_M"
+    else:
+        with pytest.raises(UserError, match="is mislabelled: its header says Q4_K_M"):
+            models.check_tuned(profile, path)
 
 
 def test_an_adapter_is_no_model_and_a_model_no_adapter(tmp_path):

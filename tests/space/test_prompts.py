@@ -36,7 +36,7 @@ def test_prompt_tokens_equal_the_models_own_chat_template(base_gguf):
 
 @pytest.mark.model
 def test_typed_control_tokens_stay_text(base_gguf):
-    from space.lane import Weights
+    from space.weights import Weights
     from train.base import load_tokenizer, tokenize_with
 
     weights, training = Weights(base_gguf), tokenize_with(load_tokenizer(base_gguf))
@@ -51,8 +51,8 @@ def test_typed_control_tokens_stay_text(base_gguf):
 
 @pytest.mark.model
 def test_training_and_serving_tokenise_alike(base_gguf):
-    from space.lane import Weights
     from space.questions import load_examples
+    from space.weights import Weights
     from train.base import load_tokenizer, tokenize_with
 
     weights, training = Weights(base_gguf), tokenize_with(load_tokenizer(base_gguf))

@@ -77,7 +77,7 @@ def test_a_missing_run_names_its_command(tmp_path):
 
 
 @pytest.mark.parametrize("changes, words", [
-    ({"schema": 99}, "has format 99; this version reads up to 1"),
+    ({"schema": 99}, "has format 99; this version reads up to 2"),
     ({"schema": "1"}, "has format '1'; this version"),
     ({"schema": 0}, "has format 0, which is no longer read"),
     ({"surplus": 1}, "lacks something or has too much"),
@@ -97,7 +97,7 @@ def test_an_old_format_is_upgraded_step_by_step(folder, monkeypatch):
     monkeypatch.setitem(results.UPGRADES, 0, lambda row: row | {"schema": 1, "part": "heldout"})
     rewrite(folder, schema=-1)
     upgraded = read_run(folder)
-    assert (upgraded.schema, upgraded.part, upgraded.machine) == (1, "heldout", row["machine"] + "!")
+    assert (upgraded.schema, upgraded.part, upgraded.machine) == (2, "heldout", row["machine"] + "!")
     assert asdict(upgraded) | {"part": "dev", "machine": run.machine} == asdict(run)
 
 

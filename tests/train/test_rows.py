@@ -73,3 +73,30 @@ def test_the_loss_is_on_the_answer_and_its_end_alone(base_gguf):
     assert tokenizer.pad_token_id != tokenizer.eos_token_id == learned[-1]
     with pytest.raises(UserError, match="more than max_length = 64"):
         encode_rows([replace(row, answer="word " * 100)], tokenizer, 64)
+
+
+READING = replace(RECIPE, rag_rows=3, rag_sentences=3, missing_share=0.0)
+PROSE = Passage("d#1", "It rains. Of all answers, the answer is 42. It rains again.", "d", "t", "h")
+TABLE = Passage("d#1", "| what | answer |\n|---|---|\n| all | the answer is 42 |", "d", "t", "h")
+
+
+def behind_sentences(recipe, passage, examples=EXAMPLES[:20]):
+    rows = training_rows(examples, recipe, FakeRetriever([passage, *OTHERS]))
+    return [r for r in rows if r.prompt[1].text.startswith("Passages")]
+
+
+def test_rows_with_sentences_carry_one_two_and_three_of_them_with_the_right_one_among_them():
+    rows = behind_sentences(READING, PROSE)
+    texts = [r.prompt[1].text for r in rows]
+    assert len(rows) == 60 and all("the answer is 42." in t for t in texts)
+    assert {t.count("It rains") for t in texts} == {0, 1, 2}
+    assert all(r.answer == "The answer is 42." for r in rows)
+
+
+def test_a_recipe_may_teach_to_quote_the_sentence_that_tells():
+    quoting = replace(READING, rag_answer="quote")
+    assert {r.answer for r in behind_sentences(quoting, PROSE)} == {"Of all answers, the answer is 42."}
+    reference = {"The answer is 42."}
+    assert {r.answer for r in behind_sentences(quoting, TABLE)} == reference, "a row of a table is no sentence"
+    lacking = [replace(e, key_facts=("42", "43")) for e in EXAMPLES[:20]]
+    assert {r.answer for r in behind_sentences(quoting, PROSE, lacking)} == reference, "the quote lacks a key fact"

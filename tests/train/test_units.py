@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from space.chat_client import Usage
 from space.corpus import Document
 from space.errors import UserError
 from space.schema import Evidence, Example
-from train.units import Ledger, Unit, Usage, Written, plan
+from train.units import Ledger, Unit, Written, plan
 
 SENTENCE = "The Alpha engine number {n} reads {n}00 pages a second on one core. "
 

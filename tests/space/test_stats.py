@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from eval import stats
+from space import stats
 
 
 def each(values):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from space.errors import UserError
-from train.export import interleave_rotary, read_adapter, write_adapter
+from train.adapters import interleave_rotary, read_adapter, write_adapter
 
 
 class Field:
@@ -76,8 +76,9 @@ def test_the_written_adapter_loads_and_changes_the_answer(tmp_path, base_gguf):
     """A random adapter, written by us, is accepted by llama.cpp and does something."""
     from gguf import GGUFReader
 
-    from space.lane import Lane, Weights
+    from space.lane import Lane, Sampler
     from space.schema import Sampling
+    from space.weights import Weights
 
     rng = np.random.default_rng(0)
     tensors = {}
@@ -94,12 +95,12 @@ def test_the_written_adapter_loads_and_changes_the_answer(tmp_path, base_gguf):
     prompt = weights.tokenize("The capital of France is", False)
     said = []
     for adapter in (None, out):
-        lane = Lane(weights, 256, 2, adapter)
-        lane.sample_with(Sampling())
-        lane.read(prompt, lambda: False)
+        lane, sampler = Lane(weights, 256, 2, adapter), Sampler(Sampling())
+        lane.read(0, prompt)
         tokens = []
         for _ in range(12):
-            tokens.append(lane.next_token())
-            lane.write(tokens[-1])
+            tokens.append(lane.sample(0, sampler))
+            lane.write({0: tokens[-1]})
+        sampler.close()
         said.append(tokens)
     assert said[0] != said[1]

@@ -7,21 +7,45 @@ and broken connections with growing pauses, and gives up after `retries`.
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from space.errors import UserError
-from train.units import UnitFailed, Usage
 
 DEFAULT_MODEL = "gpt-4o-mini"
 ASK_AGAIN = 2
 """How often an answer that is not the JSON asked for is asked for again."""
 
 Answer = TypeVar("Answer", bound=BaseModel)
+
+
+class NoAnswer(Exception):
+    """The endpoint gave no usable answer; the sentence says why. Asked again later, it may."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the endpoint was asked and what it answered, in calls and tokens."""
+
+    calls: int = 0
+    retries: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
+
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(*(a - b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
+
+    def dollars(self, price_in: float, price_out: float) -> float:
+        """Cost at these prices per million tokens."""
+        return (self.input_tokens * price_in + self.output_tokens * price_out) / 1e6
 
 
 @dataclass(frozen=True)
@@ -35,15 +59,15 @@ class Endpoint:
     retries: int = 4
 
 
-def endpoint_from_environment(timeout_s: float, retries: int) -> Endpoint:
-    """Raises UserError where there is no key."""
+def endpoint_from_environment(timeout_s: float, retries: int, otherwise: str) -> Endpoint:
+    """Raises UserError where there is no key; `otherwise` names the option that needs none."""
     def read(name: str) -> str:
         return os.environ.get(name, "").strip()
 
     if not read("OPENAI_API_KEY"):
         raise UserError("There is no OPENAI_API_KEY.",
                         "Export the key of your endpoint (any word, for a server of your own that wants none), "
-                        "or use --generator local.")
+                        f"or use {otherwise}.")
     model = read("JUDGE_MODEL") or read("OPENAI_MODEL") or DEFAULT_MODEL
     return Endpoint(read("OPENAI_BASE_URL"), read("OPENAI_API_KEY"), model, timeout_s, retries)
 
@@ -51,16 +75,22 @@ def endpoint_from_environment(timeout_s: float, retries: int) -> Endpoint:
 class ChatClient:
     """Blocking and thread-safe; `usage` only grows."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, temperature: float = 0.3) -> None:
         from openai import OpenAI
 
         self.endpoint = endpoint
         self._client = OpenAI(base_url=endpoint.base_url or None, api_key=endpoint.key,
                               timeout=endpoint.timeout_s, max_retries=endpoint.retries)
         self._options: dict[str, Any] = {
-            "temperature": 0.3, "max_tokens": 2048, "response_format": {"type": "json_object"}}
+            "temperature": temperature, "max_tokens": 2048, "response_format": {"type": "json_object"}}
         self._lock = threading.Lock()
         self._usage = Usage()
+
+    def counting_anew(self) -> ChatClient:
+        """The same client and connections, with a count of its own."""
+        other = copy.copy(self)
+        other._usage = Usage()
+        return other
 
     @property
     def usage(self) -> Usage:
@@ -68,7 +98,7 @@ class ChatClient:
             return self._usage
 
     def ask(self, prompt: str, form: type[Answer]) -> Answer:
-        """The answer as a `form`. Raises UnitFailed where none came, UserError where none can come
+        """The answer as a `form`. Raises NoAnswer where none came, UserError where none can come
         (key refused, model unknown)."""
         first = {"role": "user", "content": prompt}
         messages: list[Any] = [first]
@@ -82,7 +112,7 @@ class ChatClient:
             messages = [first, {"role": "assistant", "content": text or "(nothing)"},
                         {"role": "user", "content": f"That is not the JSON asked for: {problem}. "
                                                     "Answer with the JSON object alone."}]
-        raise UnitFailed(f"{1 + ASK_AGAIN} answers in a row were not the JSON asked for ({problem})")
+        raise NoAnswer(f"{1 + ASK_AGAIN} answers in a row were not the JSON asked for ({problem})")
 
     def _complete(self, messages: list[Any]) -> str:
         """The text of one completion; empty where the response is no completion."""
@@ -98,15 +128,15 @@ class ChatClient:
             raise UserError(f"The endpoint does not know the model {self.endpoint.model!r} or the address.",
                             "Check JUDGE_MODEL (or OPENAI_MODEL) and OPENAI_BASE_URL.") from error
         except openai.APITimeoutError as error:
-            raise UnitFailed(f"no answer within {self.endpoint.timeout_s:g} s, "
+            raise NoAnswer(f"no answer within {self.endpoint.timeout_s:g} s, "
                              f"{1 + self.endpoint.retries} times") from error
         except openai.APIConnectionError as error:
-            raise UnitFailed(f"the endpoint cannot be reached ({error.__cause__ or error})") from error
+            raise NoAnswer(f"the endpoint cannot be reached ({error.__cause__ or error})") from error
         except openai.APIStatusError as error:
             if getattr(error, "code", "") == "insufficient_quota":
                 raise UserError("The account at the endpoint has no credit left.",
                                 "Top it up; the same command then goes on.") from error
-            raise UnitFailed(f"the endpoint answered {error.status_code} {1 + self.endpoint.retries} times"
+            raise NoAnswer(f"the endpoint answered {error.status_code} {1 + self.endpoint.retries} times"
                              if error.status_code in (408, 409, 429) or error.status_code >= 500
                              else f"the endpoint answered {error.status_code}: {error.message}") from error
         except (ValueError, AttributeError, IndexError, TypeError):

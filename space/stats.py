@@ -65,3 +65,38 @@ def _by_document(values: Sequence[float], documents: Sequence[str]) -> tuple[Any
 
     _, place = np.unique(np.asarray(documents, dtype=str), return_inverse=True)
     return np.bincount(place, weights=np.asarray(values, dtype=float)), np.bincount(place)
+
+
+def auroc(good: Sequence[float], bad: Sequence[float]) -> float:
+    """Chance that a good item scores above a bad one, ties counting half (Mann-Whitney U / nm); 0.5 where
+    either side is empty."""
+    import numpy as np
+
+    if not len(good) or not len(bad):
+        return 0.5
+    ordered = np.sort(np.asarray(bad, dtype=float))
+    below = np.searchsorted(ordered, good, side="left")
+    not_above = np.searchsorted(ordered, good, side="right")
+    return float((below + not_above).mean() / 2 / len(ordered))
+
+
+def auroc_interval(good: Sequence[float], bad: Sequence[float], good_groups: Sequence[str],
+                   bad_groups: Sequence[str], resamples: int = 1000) -> tuple[float, float] | None:
+    """95 % percentile bootstrap of the AUROC, whole groups drawn with replacement; None with fewer than
+    MIN_DOCUMENTS groups."""
+    import numpy as np
+
+    names = sorted({*good_groups, *bad_groups})
+    if len(names) < MIN_DOCUMENTS:
+        return None
+    sides = [[np.asarray([v for v, g in zip(values, groups, strict=True) if g == name], dtype=float) for name in names]
+             for values, groups in ((good, good_groups), (bad, bad_groups))]
+    chance = np.random.default_rng(SEED)
+    draws = []
+    for _ in range(resamples):
+        picked = chance.integers(0, len(names), len(names))
+        a, b = (np.concatenate([side[n] for n in picked]) for side in sides)
+        if len(a) and len(b):
+            draws.append(auroc(a, b))
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(low), float(high)

@@ -1,0 +1,181 @@
+"""Turns: which answer is moved on next, and by how much.
+
+All answers stand in one ring. Whoever's turn it is reads a piece of its prompt, or writes for a
+moment, together with those behind it in the same lane as far as the lane's width allows; then it
+goes to the end. So everybody gets the same time, and a newcomer's first word waits for one round and
+not for a whole answer. Where all places of a lane are taken, the one that was served last is parked:
+what it holds is kept outside the lane, and put back at its next turn.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from space import prompts
+from space.errors import UserError
+from space.job import Job
+from space.lane import BATCH, GRAIN, Lane, Stopped
+from space.places import Places
+from space.schema import ModelIdentity
+
+log = logging.getLogger(__name__)
+
+TURN_S = 0.25
+"""How long a turn of writing lasts: short enough for three columns to seem to move at once."""
+ALONE_S = 1.0
+"""How long a turn of reading may last where nobody else waits; in company it is TURN_S."""
+LEAST_READ = 16
+"""Prompt tokens read in one turn, at least: fewer at once cost more each."""
+PARKED_BYTES = 256 * 2**20
+"""Where answers have to be parked, those that have begun may come to hold so much together; beyond it
+newcomers wait until one has ended."""
+
+OpenLane = Callable[[bool], tuple[Lane, ModelIdentity]]
+"""The lane of the tuned (True) or the plain columns, loaded at first use."""
+
+
+class Scheduler:
+    """The ring of answers that are being made. For the engine's one worker only."""
+
+    def __init__(self, open_lane: OpenLane) -> None:
+        self._open = open_lane
+        self._ring: deque[Job] = deque()
+        self._places: dict[bool, Places] = {}
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._ring)
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        """New answers, behind all others."""
+        self._ring.extend(jobs)
+
+    def places(self, tuned: bool) -> Places:
+        """The places of a lane, made at first use. Raises UserError where there is no such lane."""
+        if tuned not in self._places:
+            lane, _ = self._open(tuned)
+            scaffold = prompts.build("")[0].text
+            self._places[tuned] = Places(lane, lane.weights.tokenize(scaffold, True))
+        return self._places[tuned]
+
+    def turn(self) -> None:
+        """One step: end what is to be stopped, then serve the first that can be served."""
+        for job in [job for job in self._ring if job.should_stop()]:
+            self._guarded(self._stop, job)
+        for number, job in enumerate(self._ring):
+            job.ahead = number
+        for job in list(self._ring):
+            if self._guarded(self._seated, job):
+                self._guarded(self._serve, job)
+                return
+
+    def _guarded(self, step: Callable[[Job], bool], job: Job) -> bool:
+        """Do a step of a job; what goes wrong there ends this answer and no other."""
+        try:
+            return step(job)
+        except UserError as error:
+            message = str(error)
+        except Exception:
+            log.exception("answering failed")
+            message = "This answer failed on our side. Please ask again."
+        self._remove(job)
+        job.fail(message)
+        return False
+
+    def _seated(self, job: Job) -> bool:
+        """Whether the job has a place, after giving it one if that can be done now."""
+        places = self.places(job.tuned)
+        if not job.prompt:
+            job.encode(places.lane.weights, places.lane.context_tokens)
+        if job.place is not None:
+            return True
+        if places.full:
+            begun = [other for other in self._ring if other.started or other is job]
+            if not job.started and sum(self._most_bytes(other) for other in begun) > PARKED_BYTES:
+                return False
+            places.park(next(other for other in reversed(self._ring)
+                             if other.tuned == job.tuned and other.place is not None))
+        places.seat(job)
+        return True
+
+    def _most_bytes(self, job: Job) -> int:
+        """What the job holds when its answer is as long as it may be."""
+        tokens = len(job.prompt) + job.request.sampling.max_tokens
+        return tokens * self.places(job.tuned).lane.weights.state_bytes_per_token
+
+    def _serve(self, job: Job) -> bool:
+        if job.writing:
+            self._write(job)
+        else:
+            self._read(job)
+        return True
+
+    def _read(self, job: Job) -> None:
+        """Read a piece of the prompt; behind the last one comes the first token."""
+        places = self.places(job.tuned)
+        left = len(job.prompt) - job.read
+        wanted = places.read_tps * (TURN_S if len(self._ring) > 1 else ALONE_S)
+        piece = min(max(int(wanted) // LEAST_READ, 1) * LEAST_READ, BATCH)
+        if 0 < left - piece < GRAIN:  # too little would be left for the last piece
+            piece = left if left <= BATCH else piece - GRAIN
+        try:
+            places.read(job, min(piece, left))
+        except Stopped:
+            self._stop(job)
+            return
+        if job.read == len(job.prompt):
+            self._pick(job, places.lane)
+        self._to_the_end([job])
+
+    def _write(self, job: Job) -> None:
+        """Write for TURN_S, together with as many others of the lane as its width allows."""
+        lane = self.places(job.tuned).lane
+        team = [other for other in self._ring
+                if other.tuned == job.tuned and other.writing and other.place is not None][:lane.width]
+        until = time.monotonic() + TURN_S
+        while team:
+            lane.write({_known(j.place): _known(j.token) for j in team})
+            for one in team:
+                self._pick(one, lane)
+                if not one.finished and one.should_stop():
+                    self._stop(one)
+            team = [one for one in team if not one.finished]
+            if time.monotonic() >= until:
+                break
+        self._to_the_end(team)
+
+    def _pick(self, job: Job, lane: Lane) -> None:
+        """Take the token behind what the job's place read or wrote last."""
+        token = lane.sample(_known(job.place), job.sampler)
+        if reason := job.take(token, lane.weights):
+            self._finish(job, reason)
+
+    def _stop(self, job: Job) -> bool:
+        self._finish(job, "stopped" if job.stopped else "deadline")
+        return True
+
+    def _finish(self, job: Job, reason: str) -> None:
+        _, identity = self._open(job.tuned)
+        self._remove(job)
+        job.finish(reason, identity)
+
+    def _remove(self, job: Job) -> None:
+        """Take the job out of the ring, and free what it holds."""
+        if job in self._ring:
+            self._ring.remove(job)
+        if job.place is not None:
+            self._places[job.tuned].leave(job)
+
+    def _to_the_end(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            if job in self._ring:
+                self._ring.remove(job)
+                self._ring.append(job)
+
+
+def _known(value: int | None) -> int:
+    assert value is not None, "a job was served that is not ready"
+    return value
