@@ -31,6 +31,7 @@ from space.eval_state import ANY, View, from_fields, from_parameters
 from space.links import page_link
 from space.results import EvalRun, Metric, list_runs
 from space.settings import load_settings
+from space.vote_card import vote_card
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 Updates = dict[Any, Any]
@@ -52,6 +53,7 @@ class Dashboard:
             self._draw_summary()
             self._draw_more()
             self._draw_questions()
+        self.votes = gr.HTML(elem_id="eval-votes", js_on_load=None)
         self.view = [self.run, self.vs, self.metric, self.q, self.kind, self.document, self.outcome, self.sort,
                      self.open]
         self.all = [self.drawn, self.link, self.state, self.body, self.csv, self.json, self.facts, self.words,
@@ -113,7 +115,9 @@ class Dashboard:
 
     def _connect(self, page: gr.Blocks, tab: gr.Tab | None) -> None:
         page.load(self.load, outputs=self.all, **QUIET).then(None, js=FOLLOW)
+        page.load(vote_card, outputs=self.votes, **QUIET)
         if tab:
+            tab.select(vote_card, outputs=self.votes, **QUIET)
             tab.select(self.select, self.drawn, self.all, **QUIET)
         for event in (self.run.input, self.vs.input, self.again.click):
             event(self.pick, self.view, self.all, **QUIET)
