@@ -3,6 +3,7 @@ yields `Frame`s, which the tab draws."""
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -19,6 +20,7 @@ from space.schema import CHAT_VARIANTS, VARIANTS, Answer, AnswerFailed
 from space.settings import load_settings
 from space.visitors import load_visitors
 
+log = logging.getLogger(__name__)
 UPDATE_S = 0.1
 """At most ten screen updates a second."""
 KEYS = tuple(v.key for v in CHAT_VARIANTS)
@@ -162,6 +164,10 @@ def _answer(comparison: Comparison, order: Sequence[str], flags: Run, session: s
         yield Frame(comparison, summary(comparison, order))
     except UserError as error:
         yield Frame(failed(comparison, order, error), str(error))
+    except Exception:
+        log.exception("a question failed")
+        error = UserError("Something failed on our side.", "Please ask again.")
+        yield Frame(failed(comparison, order, error), str(error))
 
 
 def failed(comparison: Comparison, keys: Sequence[str], error: UserError) -> Comparison:
@@ -187,9 +193,10 @@ def progress(comparison: Comparison) -> str:
             return f"{VARIANTS[key].label} is {'reading' if answer.state == 'reading' else 'answering'}."
     if any(a.state == "queued" and a.ahead for a in answers.values()):
         return "Waiting in line."
-    if any(a.finished for a in answers.values()):
-        return f"{next(VARIANTS[key].label for key, a in answers.items() if not a.finished)} is next."
-    return "Starting the models."
+    waiting = [key for key, answer in answers.items() if not answer.finished]
+    if not waiting:
+        return "Done."
+    return f"{VARIANTS[waiting[0]].label} is next." if len(waiting) < len(answers) else "Starting the models."
 
 
 def summary(comparison: Comparison, order: Sequence[str]) -> str:
