@@ -166,8 +166,8 @@ def _answer(comparison: Comparison, order: Sequence[str], flags: Run, session: s
         yield Frame(failed(comparison, order, error), str(error))
     except Exception:
         log.exception("a question failed")
-        error = UserError("Something failed on our side.", "Please ask again.")
-        yield Frame(failed(comparison, order, error), str(error))
+        told = UserError("Something failed on our side.", "Please ask again.")
+        yield Frame(failed(comparison, order, told), str(told))
 
 
 def failed(comparison: Comparison, keys: Sequence[str], error: UserError) -> Comparison:

@@ -241,7 +241,7 @@ def test_answers_can_be_compared_word_by_word(served, visit):
 
 def test_two_visitors_do_not_meet(served, visit, fake):
     fake.delay_s = 0.05
-    fake.replies = {key: "word " * 60 for key in REPLIES}
+    fake.replies = {key: "word " * 25 for key in REPLIES}
     ann, bob = visit(served), visit(served)
     ask(ann, "Ann asks this", wait=False)
     ask(bob, "Bob asks that", wait=False)
@@ -282,7 +282,7 @@ def test_a_phone_swipes_through_the_cards(served, visit, scheme):
     ask(page, "What is MLA?")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     boxes = [e.bounding_box() for e in page.query_selector_all(".card")]
-    assert len({round(b["y"]) for b in boxes}) == 1 and boxes[0]["width"] > 300
+    assert len({round(b["y"]) for b in boxes}) == 1 and boxes[0]["width"] > 270
     whole, shown = page.evaluate("['scrollWidth', 'clientWidth'].map(w => document.getElementById('columns')[w])")
     assert whole > 2 * shown
 
