@@ -19,7 +19,7 @@ import threading  # noqa: E402
 
 import gradio as gr  # noqa: E402
 
-from space import about_tab, chat_tab, corpus_tab, eval_tab, parts, train_tab  # noqa: E402
+from space import about_tab, chat_tab, corpus_tab, eval_tab, parts, train_tab, votes  # noqa: E402
 from space.errors import UserError  # noqa: E402
 from space.launch import launch_settings  # noqa: E402
 from space.settings import load_settings  # noqa: E402
@@ -74,6 +74,7 @@ def warm() -> None:
     try:
         parts.load_engine().warm()
         parts.load_retriever().search("warm-up", 1)
+        votes.start()
     except UserError as error:
         print(error, file=sys.stderr)
 

@@ -116,7 +116,9 @@ class Dashboard:
 
     def _connect(self, page: gr.Blocks, tab: gr.Tab | None) -> None:
         page.load(self.load, outputs=self.all, **QUIET).then(None, js=FOLLOW)
+        page.load(vote_card, outputs=self.votes, **QUIET)
         if tab:
+            tab.select(vote_card, outputs=self.votes, **QUIET)
             tab.select(self.select, self.drawn, self.all, **QUIET)
         for event in (self.run.input, self.vs.input, self.again.click):
             event(self.pick, self.view, self.all, **QUIET)
