@@ -37,8 +37,13 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 Updates = dict[Any, Any]
 
 
+HEAD = ('<div class="page-head"><h1>Evaluation</h1><p>The columns of the Compare tab, asked many questions through the '
+        "same code: what fine-tuning and retrieval change, how sure that is, and every answer to read.</p></div>")
+
+
 def build(page: gr.Blocks) -> None:
     """Draw the tab inside the current Blocks, which is `page`."""
+    gr.HTML(HEAD, elem_id="eval-head", apply_default_css=False, js_on_load=None)
     Dashboard(page, Context.block if isinstance(Context.block, gr.Tab) else None)
 
 
