@@ -24,7 +24,7 @@ HOMES = {
     "faiss": {"space/retriever.py"},
     "sentence_transformers": {"space/retriever.py"},
     "unsloth": {"train/tune.py"},
-    "trl": {"train/tune.py"},
+    "trl": {"train/tune.py", "eval/bench/plain_trl.py"},
     "opendataloader_pdf": {"train/pdf_text.py"},
     "pdfplumber": {"train/pdf.py"},
     "pypdfium2": {"train/pdf_source.py"},
@@ -100,6 +100,7 @@ def test_nothing_heavy_is_imported_at_the_top(path):
         "eval.run",
         "eval.retrieval",
         "eval.arc",
+        "eval.bench.training",
     ],
 )
 def test_help_answers_at_once_and_shows_the_command(module):
