@@ -95,6 +95,7 @@ def test_nothing_heavy_is_imported_at_the_top(path):
         "train.publish",
         "train.export",
         "train.parity",
+        "train.sweep",
         "train.synthesize",
         "train.pdf",
         "eval.run",
