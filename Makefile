@@ -30,7 +30,7 @@ test: setup-dev
 	$(BIN)/python -m pytest -m "not heavy"
 
 check: setup-dev lint
-	$(BIN)/python -m pytest
+	FUZZ_CASES=100000 $(BIN)/python -m pytest
 	$(BIN)/python -m train.data check
 
 lint: setup-dev
