@@ -26,7 +26,7 @@ HOMES = {
     "sentence_transformers": {"space/retriever.py"},
     "ragas": {"eval/ragas_judge.py", "eval/local_metrics.py", "train/testset.py"},
     "unsloth": {"train/tune.py"},
-    "trl": {"train/tune.py"},
+    "trl": {"train/tune.py", "eval/bench/plain_trl.py"},
     "opendataloader_pdf": {"train/pdf_text.py"},
     "pdfplumber": {"train/pdf.py"},
     "pypdfium2": {"train/pdf_source.py"},
@@ -97,11 +97,13 @@ def test_nothing_heavy_is_imported_at_the_top(path):
         "train.publish",
         "train.export",
         "train.parity",
+        "train.sweep",
         "train.synthesize",
         "train.pdf",
         "eval.run",
         "eval.retrieval",
         "eval.arc",
+        "eval.bench.training",
     ],
 )
 def test_help_answers_at_once_and_shows_the_command(module):
