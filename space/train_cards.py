@@ -39,7 +39,7 @@ def facts(run: TrainingRun) -> str:
         ("hardware", card.get("hardware")), ("weights held in", card.get("dtype")),
         ("code", _revision(card)),
     ]
-    return f'<section class="facts" aria-label="The run in figures">{_pairs(rows)}</section>'
+    return f'<section class="run-facts" aria-label="The run in figures">{_pairs(rows)}</section>'
 
 
 def dev_table(run: TrainingRun) -> str:

@@ -59,8 +59,7 @@ def test_a_perfect_judge_a_coin_and_one_that_fails():
 
 
 def test_a_judge_between_is_described_so():
-    rows = [{"name": "Faithfulness: a number changed", "metric": FAITHFULNESS, "auroc": 0.78, "low": 0.71,
-             "high": 0.84}]
+    rows = [{"name": "Faithfulness: a number changed", "metric": FAITHFULNESS, "auroc": 0.78, "low": 0.7, "high": 0.8}]
     assert in_words(rows) == "On faithfulness it often misses a number changed (AUROC 0.78)."
     assert "nothing shows" in in_words([])
 

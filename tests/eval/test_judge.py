@@ -34,6 +34,9 @@ class FakeJudge:
         self.score, self.seen = score, []
         self.identity = {"kind": "local", "name": name}
 
+    def dollars(self, spent):
+        return spent["calls"] * 0.5
+
     def judge(self, items):
         for item in items:
             self.seen.append(item)
@@ -127,7 +130,7 @@ def test_a_run_is_judged_with_its_control_set(tmp_path):
     assert rows[FAITHFULNESS, "number"]["auroc"] == rows[RELEVANCY, "unknown"]["auroc"] == 1.0
     assert rows[RELEVANCY, "shuffled"]["auroc"] == 0.5  # the fake does not look at the question
     assert "On answer relevancy" in said["words"] and "cannot be believed on the answer to another" in said["words"]
-    assert said["spent"]["calls"] == 2 * len(fake.seen)
+    assert said["spent"]["calls"] == said["dollars"] * 2 == 2 * len(fake.seen)
     json.dumps(said, allow_nan=False)
 
 
