@@ -6,7 +6,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from space import excerpts, models
+from space import excerpts, models, zero_gpu
 from space.engine import LocalEngine
 from space.retriever import Retriever
 from space.schema import Passage
@@ -14,11 +14,13 @@ from space.settings import ASSETS, load_settings
 
 
 @cache
-def load_engine() -> LocalEngine:
-    """The engine of the PROFILE setting. Cheap: the models load at first use or by `warm`."""
+def load_engine() -> LocalEngine | zero_gpu.TransformersEngine:
+    """The engine of the PROFILE and ENGINE settings. Cheap: the models load at first use or by `warm`."""
     settings = load_settings()
-    return LocalEngine(models.load_profile(settings.profile), settings.context_tokens,
-                       settings.thread_count)
+    profile = models.load_profile(settings.profile)
+    if zero_gpu.switched_on():
+        return zero_gpu.TransformersEngine(profile, settings.context_tokens)
+    return LocalEngine(profile, settings.context_tokens, settings.thread_count)
 
 
 def index_folder() -> Path:
