@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -q
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF
 export OMP_WAIT_POLICY ?= PASSIVE
-ROWS := --part dev --limit 24 --name local
+ROWS := --part dev --limit 24 --name local --judge local
 
 .PHONY: setup setup-dev demo test check lint train eval index pictures clean
 
@@ -30,7 +30,7 @@ test: setup-dev
 	$(BIN)/python -m pytest -m "not heavy"
 
 check: setup-dev lint
-	$(BIN)/python -m pytest
+	FUZZ_CASES=100000 $(BIN)/python -m pytest
 	$(BIN)/python -m train.data check
 
 lint: setup-dev

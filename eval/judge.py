@@ -65,6 +65,10 @@ class Judge(Protocol):
         """Each item with its result, as they get ready. Raises UserError where no item can be judged."""
         ...
 
+    def dollars(self, spent: Mapping[str, int]) -> float:
+        """What the calls and tokens cost; 0 for a judge on this machine."""
+        ...
+
 
 def metrics_of(label: str) -> tuple[Metric, ...]:
     """The metrics of a judge, named with it."""
@@ -123,8 +127,10 @@ def judge_run(judge: Judge, examples: Sequence[Example], records: Sequence[EvalR
     items = [item for r in records for item in items_of(r, evidence[r.id]).values()] + [c.item for c in controls]
     judged = judge_all(judge, items, path)
     identity = judge.identity
+    used = spent(judged)
     return with_scores(records, evidence, judged), {
-        "kind": identity["kind"], "name": identity["name"], "identity": identity, "spent": spent(judged),
+        "kind": identity["kind"], "name": identity["name"], "identity": identity, "spent": used,
+        "dollars": round(judge.dollars(used), 4),
         **describe(controls, judged)}
 
 

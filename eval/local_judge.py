@@ -7,7 +7,7 @@ and the embedder compares them, whatever models are being evaluated.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -69,6 +69,10 @@ class LocalJudge:
                 yield item, Judged(None, str(error))
                 continue
             yield item, Judged(found.value, "", tuple(Verdict(**v) for v in found.traces["output"]["verdicts"]))
+
+    def dollars(self, spent: Mapping[str, int]) -> float:
+        """See Judge.dollars."""
+        return 0.0
 
     def _ask(self, answer: str) -> str:
         """The question that the embedded model writes from an answer; empty where it writes none."""

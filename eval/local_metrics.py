@@ -2,7 +2,7 @@
 
 Faithfulness (Es et al. 2023, RAGAS, section 3): the claims are the answer's sentences; whether the passages
 support one is a regression on words, figures and names, fitted on our own training questions
-(`python -m eval.calibrate`). ragas divides the supported claims by all of them. Here a verdict is a chance,
+(`python -m eval.calibrate`). ragas divides the supported claims by all of them. Here a verdict is a degree,
 and an answer is worth its weakest claim, because in a long answer a mean hides the one sentence that is
 wrong: docs/experiments.md, "Local judge", has both measured on labelled answers.
 
@@ -48,16 +48,17 @@ def claims_of(answer: str) -> list[str]:
 
 
 def verdicts(question: str, answer: str, passages: Sequence[str]) -> tuple[Verdict, ...]:
-    """For each claim of the answer the chance, 0..1, that the passages support it, and what they lack."""
+    """For each claim of the answer how far the passages support it, and what they lack. A verdict is the
+    fitted chance of support, divided by that of a claim which a passage holds word by word: 0..1."""
     import numpy as np
 
     fitted = load_weights()
     claims, prepared = claims_of(answer), Passages(passages, question)
     found = features(claims, prepared)
-    doubt = found @ np.array([fitted["weights"][name] for name in FEATURES]) + fitted["bias"]
-    chances = 1 / (1 + np.exp(doubt))
-    return tuple(Verdict(claim, round(float(chance), 4), prepared.lacking(claim))
-                 for claim, chance in zip(claims, chances, strict=True))
+    doubt = found @ np.array([fitted["weights"][name] for name in FEATURES])
+    supported = (1 + np.exp(fitted["bias"])) / (1 + np.exp(doubt + fitted["bias"]))
+    return tuple(Verdict(claim, round(float(value), 4), prepared.lacking(claim))
+                 for claim, value in zip(claims, supported, strict=True))
 
 
 @cache

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from functools import cache
@@ -47,7 +47,7 @@ class RagasJudge:
         import ragas
 
         endpoint = self._client.endpoint
-        return {"judge": "ragas", "ragas": ragas.__version__, "model": endpoint.model,
+        return {"kind": "openai", "name": self.label, "ragas": ragas.__version__, "model": endpoint.model,
                 "base_url": endpoint.base_url or "https://api.openai.com/v1", "temperature": 0.0,
                 "strictness": self._strictness, "embedder": "all-MiniLM-L6-v2"}
 
@@ -61,6 +61,11 @@ class RagasJudge:
                     yield waiting[done], done.result()
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
+
+    def dollars(self, spent: Mapping[str, int]) -> float:
+        """At JUDGE_PRICE_IN and JUDGE_PRICE_OUT, else at the prices of gpt-4o-mini."""
+        price_in, price_out = prices()
+        return (spent.get("input_tokens", 0) * price_in + spent.get("output_tokens", 0) * price_out) / 1e6
 
     def _judge(self, item: Item) -> Judged:
         client = self._client.counting_anew()
@@ -144,13 +149,8 @@ def prices() -> tuple[float, float]:
     return found[0], found[1]
 
 
-def dollars(spent: dict[str, int]) -> float:
-    """Cost of what was spent, at `prices()`."""
-    price_in, price_out = prices()
-    return (spent.get("input_tokens", 0) * price_in + spent.get("output_tokens", 0) * price_out) / 1e6
-
-
 def open_judge() -> RagasJudge:
     """The judge that the environment names. Raises UserError where there is no key."""
+    prices()  # a wrong one is said before anything is asked
     _metrics()  # in the main thread: imports in eight threads at once deadlock now and then
     return RagasJudge(ChatClient(endpoint_from_environment(TIMEOUT_S, RETRIES, "--judge local"), temperature=0.0))

@@ -16,7 +16,7 @@ from space.questions import PARTS, load_examples
 from space.run_log import number, read_adapters
 from space.settings import ROOT, load_settings
 
-NAMES = {"train": "training", "dev": "dev", "heldout": "held-out", "paraphrase": "paraphrased training"}
+NAMES = {"train": "training", "dev": "dev", "heldout": "held-out", "paraphrase": "paraphrases of training questions"}
 
 
 def page(root: Path = ROOT) -> str:

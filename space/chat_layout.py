@@ -58,7 +58,7 @@ def draw(first: Comparison | None) -> Layout:
     gr.HTML(chat_words.intro(models.load_profile(load_settings().profile)), elem_id="intro")
     question, ask, follow, stop = _ask_row()
     follow.interactive = bool(first)
-    chips = gr.HTML(chat_words.chips(examples.groups()), elem_id="examples", js_on_load=PICKED,
+    chips = gr.HTML(chat_words.chips(examples.groups()), elem_id="examples", js_on_load=PICKED, apply_default_css=False,
                     visible=bool(examples.groups()))
     blind, options = _settings()
     with gr.Row(elem_id="status-row"):

@@ -27,6 +27,8 @@ class Screen:
             layout.question, layout.ask, layout.follow, layout.stop, layout.status, layout.asked, layout.live,
             layout.view, *layout.cards, *layout.agains, *layout.halts, *layout.votes, *self.sharing, layout.link,
             layout.below, layout.comparison]
+        self.nothing: Update = {layout.status: gr.skip()}
+        """Changes nothing. Gradio empties every component after {} or where a generator yields nothing at all."""
 
     def stream(self, frames: Iterator[Frame], opening: Update, keep_below: bool = False) -> Iterator[Update]:
         """The updates of a run. `opening` goes with the first one; `keep_below` leaves what stands under the
@@ -36,7 +38,9 @@ class Screen:
             update = {**self.draw(frame, first=not before), **({} if before else opening)}
             if keep_below and frame.running:
                 del update[self.layout.below]
-            yield {part: value for part, value in update.items() if part not in before or before[part] != value}
+            changed = {part: value for part, value in update.items() if part not in before or before[part] != value}
+            if changed:
+                yield changed
             before |= update
 
     def draw(self, frame: Frame, first: bool = True) -> Update:

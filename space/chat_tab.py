@@ -94,8 +94,7 @@ def _join_columns(layout: Layout, screen: Screen, runs: Runs) -> None:
     for position, (again, halt) in enumerate(zip(layout.agains, layout.halts, strict=True)):
         def repeat(comparison: Comparison | None, request: gr.Request, *options: Any,
                    position: int = position) -> Iterator[Update]:
-            if comparison:
-                yield from regenerated(screen, comparison, position, options, request.session_hash or "", runs)
+            yield from regenerated(screen, comparison, position, options, request.session_hash or "", runs)
 
         def stop(comparison: Comparison | None, request: gr.Request, position: int = position) -> None:
             if comparison:
@@ -164,9 +163,12 @@ def answer(screen: Screen, text: object, previous: Comparison | None, blind: boo
     yield from screen.stream(chat_flow.run(comparison, comparison.order, session, runs), opening or {})
 
 
-def regenerated(screen: Screen, comparison: Comparison, position: int, options: tuple[Any, ...], session: str,
+def regenerated(screen: Screen, comparison: Comparison | None, position: int, options: tuple[Any, ...], session: str,
                 runs: Runs) -> Iterator[Update]:
     """The updates of one column that is asked anew."""
+    if not comparison:
+        yield screen.refused("There is nothing to regenerate yet.")
+        return
     key = comparison.order[position]
     try:
         anew = chat_flow.again(comparison, key, check_options(*options))
@@ -177,9 +179,10 @@ def regenerated(screen: Screen, comparison: Comparison, position: int, options: 
 
 
 def opened_link(screen: Screen, query: dict[str, str], session: str, runs: Runs) -> Iterator[Update]:
-    """The updates of a page that was opened by a link with a question; nothing without one."""
+    """The updates of a page that was opened by a link with a question; nothing changes without one."""
     asked = share.read(query)
     if not asked:
+        yield screen.nothing
         return
     settings = zip(screen.layout.options, asked.options, strict=True)
     opening = {screen.layout.question: asked.question, **{part: value for part, value in settings if value is not None}}

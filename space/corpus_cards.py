@@ -16,7 +16,7 @@ from space.schema import Example, Passage
 PART_NAMES = {"train": "training", "dev": "dev", "heldout": "held-out", "paraphrase": "paraphrased"}
 ORDERS = {"title": "By title", "passages": "Most passages first", "coverage": "Least asked about first"}
 
-LEGEND = ('<p class="legend"><span class="cells" aria-hidden="true"><i></i><i class="n1"></i><i class="n2"></i>'
+LEGEND = ('<p class="strip-legend"><span class="cells" aria-hidden="true"><i></i><i class="n1"></i><i class="n2"></i>'
           '<i class="n3"></i></span>one cell a passage, asked about by 0, 1, 2, 3 or more questions</p>')
 
 
@@ -132,7 +132,7 @@ def _bit(shelf: Shelf, passage: Passage, linked: bool) -> str:
 def _questions(asked: Sequence[Example]) -> str:
     if not asked:
         return '<p class="bit-none">Nobody asks about this passage.</p>'
-    items = "".join(f'<li><span class="part">{PART_NAMES.get(e.split, "")}</span> {escape(e.question)}</li>'
+    items = "".join(f'<li><span class="asked-part">{PART_NAMES.get(e.split, "")}</span> {escape(e.question)}</li>'
                     for e in asked)
     verb = "asks" if len(asked) == 1 else "ask"
     return (f'<details class="bit-asked"><summary>{_count(len(asked), "question")} {verb} about this</summary>'
@@ -144,7 +144,7 @@ def results(question: str, found: Sequence[Passage]) -> str:
     notice = "" if covered(found) else (
         '<p class="notice">No passage comes close to this question: the corpus may not cover it.</p>')
     items = "".join(
-        f'<li class="hit"><div class="hit-head"><span class="rank">{n}</span>'
+        f'<li class="found"><div class="found-head"><span class="rank">{n}</span>'
         f'<span class="where">{_open(p.source, escape(p.title), p.id)}<small>{escape(p.heading)}</small></span>'
         f'<span class="scores"><b>{p.score:.2f}</b><small>cosine {p.cosine:.2f}</small></span></div>'
         f'<div class="passage-text">{blocks(p.text)}</div></li>' for n, p in enumerate(found, 1))

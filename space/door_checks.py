@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import tempfile
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -63,7 +64,8 @@ def check_url(scope: Scope) -> str:
 
 def check_file(path: str) -> None:
     """Only what Gradio itself put into its cache folder is handed out (plots, downloads)."""
-    cache = Path(tempfile.gettempdir()).resolve() / "gradio"
+    own = os.environ.get("GRADIO_TEMP_DIR", "")
+    cache = Path(own).resolve() if own else Path(tempfile.gettempdir()).resolve() / "gradio"
     if not Path(path).is_absolute() or not Path(path).resolve().is_relative_to(cache):
         raise Refused(403, "This file is not handed out.")
 

@@ -111,7 +111,7 @@ def comparison(run: EvalRun, other: EvalRun, found: Sequence[Change]) -> str:
     head = heading(f"{run.name} against {other.name}",
                    "Paired by question, over those that both runs asked and scored. A change is shown (▲ ▼) where a "
                    "permutation test, corrected for all comparisons, stays under .05 and the interval has no zero.",
-                   "eval-against")
+                   "eval-change")
     differ = differences(run, other)
     facts = "".join(f'<tr><th scope="row">{escape(n)}</th><td>{escape(a)}</td><td>{escape(b)}</td></tr>'
                     for n, a, b in differ)

@@ -47,12 +47,18 @@ def _found(row: Row) -> tuple[Passage, ...]:
 
 def _wanted(record: EvalRecord) -> str:
     facts = "".join(f"<li>{escape(f)}</li>" for f in record.key_facts)
-    quotes = "".join(f"<li>“{escape(e.quote)}” <small>{escape(e.document)}</small></li>" for e in record.evidence)
+    quotes = "".join(f"<li>“{escape(_plain(e.quote))}” <small>{escape(e.document)}</small></li>"
+                     for e in record.evidence)
     return ('<dl class="ev-wanted">'
             f"<div><dt>Reference answer</dt><dd>{escape(record.reference)}</dd></div>"
             + (f'<div><dt>Key facts</dt><dd><ul class="ev-facts-list">{facts}</ul></dd></div>' if facts else "")
             + (f"<div><dt>Evidence in the corpus</dt><dd><ul>{quotes}</ul></dd></div>" if quotes else
                "<div><dt>Evidence in the corpus</dt><dd>none: the corpus does not answer this</dd></div>") + "</dl>")
+
+
+def _plain(quote: str) -> str:
+    """A quote in one line, the cells of a table's row apart."""
+    return " · ".join(filter(None, (cell.strip() for cell in quote.split("|"))))
 
 
 def _answer(row: Row, variant: str, run: EvalRun, held: Sequence[str]) -> str:

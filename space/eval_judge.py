@@ -34,7 +34,7 @@ def _coverage(run: EvalRun) -> str:
     if not expected:
         return ""
     names = {m.key: m.label for m in run.metrics}
-    held = [f"{escape(names.get(m.metric, m.metric))} of {chip(m.variant)} ({m.scored} of {m.expected})"
+    held = [f"“{escape(names.get(m.metric, m.metric))}” of {chip(m.variant)} ({m.scored} of {m.expected})"
             for m in run.means if m.withheld]
     left = (f"Below {ENOUGH:.0%} a mean is withheld, as those that fail are not like the rest: {'; '.join(held)}."
             if held else f"Every mean rests on at least {ENOUGH:.0%} of its answers.")
@@ -51,8 +51,9 @@ def _own(judge: dict[str, Any]) -> str:
         return (f"<p>{escape(words)}</p>" if words else "") + (
             '<p class="ev-notice">No control set was scored with this judge, so nothing shows whether it can be '
             "believed.</p>")
-    said = words or in_words(controls)
-    return f"<p>{escape(said)}</p>{_controls(controls)}"
+    trust = in_words(controls)
+    look = ' class="ev-notice"' if "cannot be believed" in trust or "do not rely" in trust else ""
+    return (f"<p>{escape(words)}</p>" if words else "") + f"<p{look}>{escape(trust)}</p>{_controls(controls)}"
 
 
 def in_words(controls: Sequence[dict[str, Any]]) -> str:
@@ -102,8 +103,8 @@ def _strong(runs: Sequence[EvalRun]) -> str:
     if done := strong_runs(runs):
         return f"<p>Scored by a large model as judge: {escape(', '.join(done))}.</p>"
     return ('<div class="ev-notrun"><p><b>RAGAS with a large model as judge: not run.</b> It needs an '
-            "OpenAI-compatible endpoint (<code>OPENAI_BASE_URL</code> and <code>JUDGE_MODEL</code> name another than "
-            f"OpenAI's gpt-4o-mini). This one command fills the row:</p>{command(STRONG)}</div>")
+            "OpenAI-compatible endpoint; <code>OPENAI_BASE_URL</code> and <code>JUDGE_MODEL</code> name another than "
+            f"OpenAI's gpt-4o-mini. This one command fills the row:</p>{command(STRONG)}</div>")
 
 
 def _number(value: object) -> float | None:

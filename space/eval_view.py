@@ -178,15 +178,16 @@ def framed(heads: Sequence[str], body: str, name: str, look: str = "") -> str:
             f'<table class="ev-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
 
 
-def means_table(run: EvalRun, metrics: Sequence[Metric], strong: bool = True) -> str:
-    """Means, intervals and how many of how many were scored; a row that says so where no `strong` judge has run."""
+def means_table(run: EvalRun, metrics: Sequence[Metric], strong: bool = False) -> str:
+    """Means, intervals and how many of how many were scored; where no `strong` judge has scored this run or
+    another, a row that says so."""
     body = ""
     for metric in metrics:
         found = {m.variant: m for m in means_of(run, metric.key)}
         cells = "".join(f'<td data-label="{escape(label(v))}"><span>{_mean_cell(found.get(v), metric)}</span></td>'
                         for v in run.variants)
         body += f'<tr><th scope="row">{escape(title(metric))}</th>{cells}</tr>'
-    if not strong:
+    if not strong and run.judge.get("kind") != "openai":
         body += ('<tr><th scope="row">Faithfulness and answer relevancy (RAGAS, a large model as judge)</th>'
                  f'<td colspan="{len(run.variants)}">not run: <a href="#eval-judge">the command that fills this row</a>'
                  "</td></tr>")

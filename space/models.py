@@ -146,7 +146,18 @@ def _from_hub(rest: str) -> Path:
     for entry in lock.files if lock else ():
         if not file or entry.path == file:
             _check_locked(path if file else folder / entry.path, entry)
+    if file and not lock:
+        _check_download(path)
     return path
+
+
+def _check_download(path: Path) -> None:
+    """Raises UserError where a large file changed after its download. The Hub's cache keeps such a file
+    under its SHA-256 as the name (huggingface_hub, `blobs/`)."""
+    blob = path.resolve()
+    if blob.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", blob.name) and sha256_of(blob) != blob.name:
+        raise UserError(f"{path.name} was damaged after its download (its SHA-256 differs).",
+                        f"Remove it from the Hub's cache ({blob}) and start again.")
 
 
 def _check_locked(path: Path, entry: model_lock.LockedFile) -> None:

@@ -64,12 +64,10 @@ class Places:
         job.read += count
         seat.tokens = job.prompt[:job.read]
 
-    def park(self, job: Job) -> int:
-        """Take the job's place and keep what it holds; how many bytes that is."""
-        seat = self._of(job)
-        job.parked = self.lane.save(seat.number)
+    def park(self, job: Job) -> None:
+        """Take the job's place, and keep with the job what it holds."""
+        job.parked = self.lane.save(self._of(job).number)
         self.leave(job)
-        return job.parked.size
 
     def leave(self, job: Job) -> None:
         """Free the job's place, if it has one; what was read of its prompt stays for later."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from space.errors import UserError
 from space.schema import Evidence, Example, Passage
 from space.settings import ASSETS, load_settings
+from space.shapes import check_shape
 
 QUESTIONS = ASSETS / "qa" / "questions.jsonl"
 PARTS = ("train", "dev", "heldout", "paraphrase")
@@ -47,9 +48,12 @@ def load_examples(path: Path = QUESTIONS, part: str = "") -> list[Example]:
     Raises UserError with the line's number where a line is not a valid example.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         raise UserError(f"The question file {path.name} is missing.", f"Looked for {path}.") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path.name} is not a text file in UTF-8 ({error.reason} at byte {error.start}).",
+                        "Save it as UTF-8.") from None
     examples = [_example(line, n, path) for n, line in enumerate(lines, 1) if line.strip()]
     return [e for e in examples if not part or e.split == part]
 
@@ -57,12 +61,12 @@ def load_examples(path: Path = QUESTIONS, part: str = "") -> list[Example]:
 def _example(line: str, number: int, path: Path) -> Example:
     try:
         row = json.loads(line)
-        example = Example(
+        example = check_shape(Example(
             id=row["id"], question=row["question"], reference=row["reference"],
             evidence=tuple(Evidence(e["document"], e["quote"]) for e in row["evidence"]),
             key_facts=tuple(row["key_facts"]), kind=row["kind"], split=row.get("split", ""),
-            paraphrase_of=row.get("paraphrase_of", ""))
-    except (ValueError, KeyError, TypeError) as error:
+            paraphrase_of=row.get("paraphrase_of", "")))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"Line {number} of {path.name} is not a question row ({error!r}).",
                         "Each line is a JSON object as described in assets/qa/README.md.") from None
     if example.kind not in KINDS or example.split not in (*PARTS, ""):

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from space.errors import UserError
 from space.schema import AnswerDone, Evidence, ModelIdentity, Passage, Sampling
 from space.settings import Settings
+from space.shapes import check_shape
 
 SCHEMA = 2
 RESULTS = Settings.results
@@ -153,7 +154,7 @@ class EvalRun:
 def canonical_hash(value: Any) -> str:
     """SHA-256 of a JSON value, independent of the order of its keys and of spaces."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def parse_json(text: str) -> Any:
@@ -189,7 +190,7 @@ def read_run(folder: Path) -> EvalRun:
         row = UPGRADES[schema](row)
         schema = row["schema"]
     try:
-        return replace(_run(row), name=folder.name)
+        return replace(check_shape(_run(row)), name=folder.name)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"run.json of {folder.name} lacks something or has too much.", _again(folder)) from error
 
@@ -204,7 +205,7 @@ def read_samples(folder: Path, run: EvalRun) -> tuple[EvalRecord, ...]:
     if hashlib.sha256(data).hexdigest() != run.samples_sha256:
         raise UserError(f"samples.jsonl of {folder.name} was changed after the run.", _again(folder))
     try:
-        return tuple(_record(parse_json(line)) for line in data.decode().split("\n") if line)
+        return tuple(check_shape(_record(parse_json(line))) for line in data.decode().split("\n") if line)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"samples.jsonl of {folder.name} is unreadable.", _again(folder)) from error
 

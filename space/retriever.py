@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from space import excerpts, models
 from space.errors import UserError
 from space.schema import Passage
+from space.shapes import check_shape
 
 SCHEMA = 2
 FILES = ("passages.jsonl", "vectors.faiss", "sentences.npy")
@@ -185,10 +186,7 @@ def read_passages(path: Path) -> list[Passage]:
         if not line:
             continue
         try:
-            row = json.loads(line)
-            if not all(isinstance(row[key], str) for key in ("id", "text", "source", "title", "heading")):
-                raise TypeError
-            passages.append(Passage(**row))
+            passages.append(check_shape(Passage(**json.loads(line))))
         except (ValueError, KeyError, TypeError, RecursionError):
             raise UserError(f"Line {number} of {path.name} is no passage.", REBUILD) from None
     return passages

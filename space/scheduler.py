@@ -30,7 +30,8 @@ ALONE_S = 1.0
 LEAST_READ = 16
 """Prompt tokens read in one turn, at least: fewer at once cost more each."""
 PARKED_BYTES = 256 * 2**20
-"""What parked answers may hold together; beyond it newcomers wait for a place."""
+"""Where answers have to be parked, those that have begun may come to hold so much together; beyond it
+newcomers wait until one has ended."""
 
 OpenLane = Callable[[bool], tuple[Lane, ModelIdentity]]
 """The lane of the tuned (True) or the plain columns, loaded at first use."""
@@ -43,7 +44,6 @@ class Scheduler:
         self._open = open_lane
         self._ring: deque[Job] = deque()
         self._places: dict[bool, Places] = {}
-        self._parked_bytes = 0
 
     @property
     def busy(self) -> bool:
@@ -93,15 +93,18 @@ class Scheduler:
         if job.place is not None:
             return True
         if places.full:
-            if not job.parked and self._parked_bytes >= PARKED_BYTES:
+            begun = [other for other in self._ring if other.started or other is job]
+            if not job.started and sum(self._most_bytes(other) for other in begun) > PARKED_BYTES:
                 return False
-            last = next(other for other in reversed(self._ring)
-                        if other.tuned == job.tuned and other.place is not None)
-            self._parked_bytes += places.park(last)
-        if job.parked:
-            self._parked_bytes -= job.parked.size
+            places.park(next(other for other in reversed(self._ring)
+                             if other.tuned == job.tuned and other.place is not None))
         places.seat(job)
         return True
+
+    def _most_bytes(self, job: Job) -> int:
+        """What the job holds when its answer is as long as it may be."""
+        tokens = len(job.prompt) + job.request.sampling.max_tokens
+        return tokens * self.places(job.tuned).lane.weights.state_bytes_per_token
 
     def _serve(self, job: Job) -> bool:
         if job.writing:
@@ -116,8 +119,10 @@ class Scheduler:
         left = len(job.prompt) - job.read
         wanted = places.read_tps * (TURN_S if len(self._ring) > 1 else ALONE_S)
         piece = min(max(int(wanted) // LEAST_READ, 1) * LEAST_READ, BATCH)
+        if 0 < left - piece < GRAIN:  # too little would be left for the last piece
+            piece = left if left <= BATCH else piece - GRAIN
         try:
-            places.read(job, piece if left - piece >= GRAIN else min(left, BATCH))
+            places.read(job, min(piece, left))
         except Stopped:
             self._stop(job)
             return
@@ -131,13 +136,15 @@ class Scheduler:
         team = [other for other in self._ring
                 if other.tuned == job.tuned and other.writing and other.place is not None][:lane.width]
         until = time.monotonic() + TURN_S
-        while team and time.monotonic() < until:
+        while team:
             lane.write({_known(j.place): _known(j.token) for j in team})
             for one in team:
                 self._pick(one, lane)
                 if not one.finished and one.should_stop():
                     self._stop(one)
             team = [one for one in team if not one.finished]
+            if time.monotonic() >= until:
+                break
         self._to_the_end(team)
 
     def _pick(self, job: Job, lane: Lane) -> None:
@@ -159,8 +166,6 @@ class Scheduler:
         """Take the job out of the ring, and free what it holds."""
         if job in self._ring:
             self._ring.remove(job)
-        if job.parked:
-            self._parked_bytes -= job.parked.size
         if job.place is not None:
             self._places[job.tuned].leave(job)
 

@@ -39,7 +39,7 @@ def facts(run: TrainingRun) -> str:
         ("hardware", card.get("hardware")), ("weights held in", card.get("dtype")),
         ("code", _revision(card)),
     ]
-    return f'<section class="facts" aria-label="The run in figures">{_pairs(rows)}</section>'
+    return f'<section class="run-facts" aria-label="The run in figures">{_pairs(rows)}</section>'
 
 
 def dev_table(run: TrainingRun) -> str:
@@ -52,8 +52,9 @@ def dev_table(run: TrainingRun) -> str:
         for e in run.dev)
     why = ""
     if run.kept and run.lowest and run.kept != run.lowest:
-        why = ("<p class='hint'>The recipe says <code>keep_best = false</code>: the last epoch is kept although its "
-               "loss is not the lowest; why stands in <code>docs/experiments.md</code>.</p>")
+        why = ("<p class='hint dev-why'>The recipe says <code>keep_best = false</code>: the last epoch is kept "
+               "although its loss is not the lowest; <a href='?tab=about&amp;read=experiments'>the experiments</a> "
+               "say why.</p>")
     return ('<div class="scroll" tabindex="0"><table class="plain-table"><caption>Loss on the dev questions</caption>'
             '<thead><tr><th scope="col">epoch</th><th scope="col">step</th><th scope="col">dev loss</th>'
             f'<th scope="col"></th></tr></thead><tbody>{rows}</tbody></table></div>{why}')

@@ -26,6 +26,14 @@ def base_gguf() -> Path:
 
 
 @pytest.fixture(scope="session")
+def small_gguf(base_gguf, tmp_path_factory) -> Path:
+    """The embedded model's tokenizer cut to its first tokens, for tiny models."""
+    from tests.train import tiny
+
+    return tiny.vocabulary(base_gguf, tmp_path_factory.mktemp("vocabulary") / "vocabulary.gguf")
+
+
+@pytest.fixture(scope="session")
 def adapter_gguf() -> Path:
     return ASSETS / "adapters" / "smollm2-135m" / "adapter.gguf"
 

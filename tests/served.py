@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -50,6 +51,13 @@ class Served:
         messages = list(self.listen(session, headers))
         assert any(m["msg"] == "process_completed" and m["success"] for m in messages)
         return json.dumps(messages)
+
+    def slowness_s(self) -> float:
+        """What this machine, as busy as it is now, adds to a time limit: ten of the smallest requests."""
+        begun = time.monotonic()
+        for _ in range(10):
+            self.http.get(f"{API}/app_id")
+        return time.monotonic() - begun
 
     def running(self) -> int:
         """Questions that Gradio still holds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from dataclasses import dataclass, fields
@@ -106,7 +107,7 @@ def load_recipe(path: Path) -> Recipe:
             raise UserError(f"{path.name} has an unknown key {key!r}.",
                             f"Known keys: {', '.join(sorted(known))}.")
         if hints[key] is float and isinstance(value, int) and not isinstance(value, bool):
-            values[key] = float(value)
+            values[key] = float(value) if abs(value) < 1 << 53 else math.inf
         elif type(value) is not hints[key]:
             wanted = hints[key].__name__ if not get_args(hints[key]) else str(hints[key])
             raise UserError(f"{key} in {path.name} is {value!r}, not of type {wanted}.", "Correct it.")

@@ -2,12 +2,12 @@
 
     python -m train.parity NAME [--prompts 40] [--max-tokens 48] [--adapters DIR] [--runs DIR]
 
-For dev prompts (every other one with its passages) the exported float16 GGUF answers greedily; then the
-merged model reads the same tokens in transformers, which shows at each place whether it would have chosen
-the same one. They may part at most twice in forty, and only where the two best logits lie within 0.05 of
-each other: there, the order of additions decides. The q4_k_m file is held to the first token of nine
-answers in ten; its full agreement, and that of the adapter on the 4-bit base that the app serves, are
-reported. Writes assets/runs/<name>/parity.json; ends with 1 where a bound is not kept.
+Dev prompts (every other one with its passages) must be the same tokens in both. The exported float16 GGUF
+answers them greedily; then the merged model reads the same tokens in transformers, which shows at each place
+whether it would have chosen the same one. They may part at most twice in forty, and only where the two best
+logits lie within 0.05 of each other: there, the order of additions decides. The q4_k_m file is held to the
+first token of nine answers in ten; its full agreement, and that of the adapter on the 4-bit base that the
+app serves, are reported. Writes assets/runs/<name>/parity.json; ends with 1 where a bound is not kept.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 
 from space import models, prompts
 from space.errors import UserError
+from space.lane import Weights
 from space.settings import ASSETS, ROOT, load_settings
 from train import export
 from train.files import write_json
@@ -89,10 +90,11 @@ def find_splits(model: Any, tokenizer: Any, asked: Sequence[Sequence[int]],
     return splits
 
 
-def troubles(splits: Sequence[Split], quantized: Agreement, count: int) -> list[str]:
-    """The bounds that are not kept, as sentences."""
+def troubles(splits: Sequence[Split], quantized: Agreement, count: int, same_tokens: int) -> list[str]:
+    """The bounds that are not kept, as sentences; `same_tokens` of `count` prompts are the same tokens in both."""
     wide = [s for s in splits if s.margin > MARGIN]
-    found = [f"prompt {s.prompt}: {s.llama!r} instead of {s.transformers!r}, {s.margin} apart" for s in wide]
+    found = [f"{count - same_tokens} prompts are tokenised otherwise by llama.cpp"] if same_tokens < count else []
+    found += [f"prompt {s.prompt}: {s.llama!r} instead of {s.transformers!r}, {s.margin} apart" for s in wide]
     if len(splits) > SPLITS * count:
         found.append(f"{len(splits)} of {count} answers part; at most {int(SPLITS * count)} may")
     if quantized.first < FIRST:
@@ -114,16 +116,20 @@ def prove(source: export.Source, pieces: Sequence[Sequence[prompts.Piece]], max_
     tokenizer = AutoTokenizer.from_pretrained(made["merged"])
     tokenize = tokenize_with(tokenizer)
     asked = [prompts.encode(p, tokenize) for p in pieces]
+    weights = Weights(made["f16"])
+    same_tokens = sum(prompts.encode(p, weights.tokenize) == ids for p, ids in zip(pieces, asked, strict=True))
+    if not weights.is_end(tokenizer.eos_token_id):
+        raise UserError("The exported GGUF has another end token than the merged folder.", "Export it again.")
     exact = llama.greedy(made["f16"], asked, max_tokens, threads)
     small = agreement(llama.greedy(made["q4_k_m"], asked, max_tokens, threads), exact)
     served = agreement(llama.greedy(source.base, asked, max_tokens, threads, source.adapter), exact)
     model = AutoModelForCausalLM.from_pretrained(made["merged"], dtype=torch.float32).eval()
     splits = find_splits(model, tokenizer, asked, exact)
     return {
-        "schema": 1, "name": source.name, "prompts": len(asked), "max_tokens": max_tokens,
-        "answer_tokens": sum(map(len, exact)), "same_answers": len(asked) - len(splits),
+        "schema": 1, "name": source.name, "prompts": len(asked), "same_prompt_tokens": same_tokens,
+        "max_tokens": max_tokens, "answer_tokens": sum(map(len, exact)), "same_answers": len(asked) - len(splits),
         "splits": [asdict(s) for s in splits], "margin": MARGIN, "q4_k_m": asdict(small),
-        "adapter_on_4_bit_base": asdict(served), "troubles": troubles(splits, small, len(asked)),
+        "adapter_on_4_bit_base": asdict(served), "troubles": troubles(splits, small, len(asked), same_tokens),
         "adapter_sha256": models.sha256_of(source.adapter), "base_sha256": models.sha256_of(source.base),
         "f16_sha256": models.sha256_of(made["f16"]), "q4_k_m_sha256": models.sha256_of(made["q4_k_m"]),
         "f16_mb": round(made["f16"].stat().st_size / 1e6, 1),

@@ -1,4 +1,4 @@
-"""A browser, and apps to look at: the compare tab with a fake engine, served inside the test process."""
+"""A browser, and the app to look at: with a fake engine and made runs, served inside the test process."""
 
 import shutil
 import urllib.request
@@ -6,6 +6,8 @@ import urllib.request
 import pytest
 
 from space import app, parts
+from space.settings import load_settings
+from tests import made_results
 from tests.fakes import FakeEngine, FakeRetriever
 
 CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
@@ -18,6 +20,7 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
 ]
+PATIENCE_MS = 60_000
 
 
 @pytest.fixture(scope="session")
@@ -34,21 +37,25 @@ def browser():
 
 @pytest.fixture
 def visit(browser):
-    """Open pages in their own contexts; they are closed after the test."""
-    contexts = []
+    """Open pages in their own contexts; they are closed after the test, and none may have had an error."""
+    contexts, errors = [], []
 
     def visit(url, width=1440, height=1000, **options):
         contexts.append(browser.new_context(viewport={"width": width, "height": height}, **options))
         page = contexts[-1].new_page()
-        page.errors = []
-        page.on("pageerror", lambda e: page.errors.append(str(e)))
+        page.set_default_timeout(PATIENCE_MS)
+        page.requested = []
+        page.on("request", lambda r: page.requested.append(r.url))
+        page.on("pageerror", lambda e: errors.append(str(e)))
         page.goto(url)
-        page.wait_for_selector("#question textarea", timeout=60_000)
+        page.wait_for_selector("#question textarea")
+        page.wait_for_selector(".models-line.ready", state="attached")
         return page
 
     yield visit
     for context in contexts:
         context.close()
+    assert not errors
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +65,21 @@ def fake():
 
 
 @pytest.fixture(scope="module")
-def served(fake):
-    """The address of the app with the fake engine."""
+def served(fake, tmp_path_factory):
+    """The address of the app with the fake engine, a made run of the first held-out questions, and no votes."""
+    results = tmp_path_factory.mktemp("results")
+    made_results.make(results, limit=40)
     patch = pytest.MonkeyPatch()
+    patch.setenv("RESULTS_DIR", str(results))
+    patch.setenv("VOTES_DIR", str(tmp_path_factory.mktemp("votes")))
     patch.setattr(parts, "load_engine", lambda: fake)
     patch.setattr(parts, "load_retriever", FakeRetriever)
+    load_settings.cache_clear()
     page = app.build()
     _, url, _ = page.launch(prevent_thread_lock=True, server_name="127.0.0.1", server_port=None, quiet=True,
                             theme=app.theme(), css_paths=app.STYLES, ssr_mode=False, footer_links=[])
-    urllib.request.urlopen(url, timeout=20)
+    urllib.request.urlopen(url, timeout=60)
     yield url
     page.close()
     patch.undo()
+    load_settings.cache_clear()

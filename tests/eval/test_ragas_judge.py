@@ -156,7 +156,9 @@ def test_identity_holds_all_that_a_score_depends_on_and_no_key():
 
 def test_cost_is_counted_at_the_prices_given(monkeypatch):
     monkeypatch.setenv("JUDGE_PRICE_IN", "2")
-    assert ragas_judge.dollars({"input_tokens": 1_000_000, "output_tokens": 500_000}) == pytest.approx(2.3)
+    with StandIn() as server:
+        judge = judge_at(server)
+    assert judge.dollars({"input_tokens": 1_000_000, "output_tokens": 500_000}) == pytest.approx(2.3)
     monkeypatch.setenv("JUDGE_PRICE_OUT", "a lot")
     with pytest.raises(UserError, match="JUDGE_PRICE_OUT"):
         ragas_judge.prices()

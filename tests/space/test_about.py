@@ -15,7 +15,7 @@ TEXT = (ROOT / "docs" / "about.md").read_text(encoding="utf-8")
 
 def test_the_page_counts_questions_and_names_the_model_that_runs():
     drawn = about.page()
-    assert "439 training, 59 dev, 124 held-out, 60 paraphrased" in drawn
+    assert "439 training, 59 dev, 124 held-out, 60 paraphrases of training questions" in drawn
     assert "SmolLM2-135M-Instruct</strong> (llama, 30 layers, Q4_1, 98 MB)" in drawn
     assert "<code>smollm2-135m</code>" in drawn
 

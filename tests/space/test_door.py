@@ -3,9 +3,11 @@
 import asyncio
 import json
 import re
+import shutil
 import socket
 import threading
 import time
+from pathlib import Path
 
 import gradio as gr
 import httpx
@@ -97,6 +99,19 @@ def test_no_file_of_the_machine_is_handed_out(served, path):
     for prefix in (f"{API}/file=", "/file=", f"{API}/file/"):
         response = raw(served, f"GET {prefix}{path} HTTP/1.1")
         assert response.startswith((b"HTTP/1.1 400", b"HTTP/1.1 403", b"HTTP/1.1 404")) and b"root:" not in response
+
+
+def test_a_file_that_the_page_offers_is_handed_out(served):
+    from gradio.utils import get_upload_folder
+
+    folder = Path(get_upload_folder()) / "test-door"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / "run.csv").write_text("id,answer\n")
+        got = served.http.get(f"{API}/file={folder / 'run.csv'}")
+        assert got.status_code == 200 and got.text == "id,answer\n"
+    finally:
+        shutil.rmtree(folder)
 
 
 def raw(served, first_line, headers="", body=b"", wait_s=5.0):
@@ -244,7 +259,7 @@ def test_a_thousand_joins_leave_the_app_answering(quiet, joins):
         took_s.append(time.monotonic() - begun)
     rounds = 1 + (time.monotonic() - start) / GRACE_S
     assert set(codes) == {200, 429} and codes.count(200) <= 8 * rounds + 8
-    assert sorted(took_s)[int(0.98 * joins)] < 1
+    assert sorted(took_s)[int(0.98 * joins)] < 1 + quiet.slowness_s()
     deadline = time.monotonic() + 10
     while quiet.running() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -271,13 +286,13 @@ def test_a_slot_is_free_within_a_second_after_its_listener_left(quiet):
         left = time.monotonic()
         while quiet.running() and time.monotonic() - left < 5:
             time.sleep(0.02)
-        assert time.monotonic() - left <= 1.0
+        assert time.monotonic() - left <= 1 + quiet.slowness_s()
     finally:
         quiet.engine.delay_s = 0.02
 
 
 def test_stop_passes_the_door_while_a_question_of_the_same_visitor_runs(quiet):
-    quiet.engine.delay_s = 0.5
+    quiet.engine.delay_s = 1.0  # to its end it would take 27 s
     try:
         assert quiet.join("stopper").status_code == 200
         begun, stopped = 0.0, ""
@@ -287,7 +302,7 @@ def test_stop_passes_the_door_while_a_question_of_the_same_visitor_runs(quiet):
                 for _ in range(3):  # an impatient visitor
                     assert quiet.call("stop", "stopper").status_code == 200
             stopped += json.dumps(message)
-        assert "Stopped." in stopped and time.monotonic() - begun < 3
+        assert "Stopped." in stopped and time.monotonic() - begun < 3 + quiet.slowness_s()
     finally:
         quiet.engine.delay_s = 0.02
 
@@ -356,7 +371,7 @@ def test_a_reader_that_takes_nothing_is_let_go(quiet, monkeypatch):
             slow.connect((host, int(port)))
             assert quiet.join("slow").status_code == 200
             slow.sendall(f"GET {API}/queue/data?session_hash=slow HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-            deadline = time.monotonic() + 15
+            deadline = time.monotonic() + 60
             time.sleep(0.5)
             while quiet.running() and time.monotonic() < deadline:
                 time.sleep(0.05)

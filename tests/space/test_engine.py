@@ -12,7 +12,7 @@ from space.engine import LocalEngine, Request
 from space.models import sha256_of
 from space.questions import load_examples
 from space.scheduler import Scheduler
-from space.schema import PLAIN, TUNED, PromptReading, Sampling, TextDelta
+from space.schema import PLAIN, TUNED, TUNED_RAG, PromptReading, Sampling, TextDelta
 from space.settings import load_settings
 
 pytestmark = pytest.mark.model
@@ -55,6 +55,35 @@ def test_greedy_answers_equal_llama_cpp_pythons_own(engine, retriever, base_gguf
         assert got.done.prompt_tokens == wanted["usage"]["prompt_tokens"]
         assert got.done.finish == {"stop": "end", "length": "length"}[choice["finish_reason"]]
     llama.close()
+
+
+def test_many_at_once_get_the_answers_they_get_alone(engine, retriever):
+    """Lanes, batches, turns and parking change nothing that is written."""
+    examples = load_examples(part="dev")[:10]
+    found = retriever.search(examples[0].question, 2)
+    wanted = [request(v, e.question, Sampling(max_tokens=24), found if v.retrieves else ())
+              for e in examples for v in (PLAIN, TUNED, TUNED_RAG)]
+    alone = [answers(engine, one)[one.variant.key].text for one in wanted]
+    together = {}
+
+    def ask(number):
+        together[number] = answers(engine, wanted[number])[wanted[number].variant.key].text
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(len(wanted))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [together[n] for n in range(len(wanted))] == alone
+
+
+def test_the_system_prompt_is_read_once_and_the_rest_again_unless_the_owner_asks_again(engine):
+    question, once = QUESTIONS[0] * 4, Sampling(max_tokens=8)
+    first, second, other = (answers(engine, request(PLAIN, question, once, owner=owner))["plain"]
+                            for owner in ("ann", "ann", "bob"))
+    assert first.text == second.text == other.text
+    assert second.done.cached_tokens > first.done.cached_tokens == other.done.cached_tokens > 0
+    assert 4 <= second.done.prompt_tokens - second.done.cached_tokens < 8
 
 
 def test_columns_are_what_they_say(engine, base_gguf, adapter_gguf):

@@ -126,6 +126,16 @@ def test_a_broken_download_is_a_sentence_and_leaves_no_file(hub, place, fault, s
     assert models.resolve("hf:ann/model/a.gguf").read_bytes() == MODEL
 
 
+def test_a_kept_file_that_was_damaged_meanwhile_is_refused_and_named(hub):
+    path = models.resolve("hf:ann/model/a.gguf")
+    blob = path.resolve()
+    blob.chmod(0o644)
+    blob.write_bytes(MODEL[:1000] + bytes(65536) + MODEL[66536:])
+    models.resolve.cache_clear()
+    assert f"a.gguf was damaged after its download (its SHA-256 differs). Remove it from the Hub's cache ({blob})" in \
+        refused("hf:ann/model/a.gguf")
+
+
 def test_without_a_hub_the_kept_file_serves_and_another_is_refused(hub, monkeypatch):
     from huggingface_hub import constants
 

@@ -4,8 +4,8 @@
 
 Starts the app on a free port and drives it in headless Chromium. `answers.gif` shows a question typed and
 answered three times: every frame is a screenshot and stands for as long as the page looked so, but at most
-two seconds, so that waiting is shortened where nothing moves. Stills are drawn in few colours, which keeps
-them at some tens of kB.
+two seconds; a film of more than thirty seconds is shown faster, and the command says by how much. Stills are
+drawn in few colours, which keeps them at some tens of kB.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from tests.test_boot import free_port
 QUESTION = "What pass@1 did DeepSeek-R1-Zero reach on AIME 2024?"
 FILM_LIMIT_BYTES = 3_000_000
 LONGEST_MS, LAST_MS, SHORTEST_MS = 2000, 4000, 20
+FILM_MS, COLOURS = 30_000, 128
 STATES = "[...document.querySelectorAll('.card')].map(card => card.dataset.state)"
 PLOT = ".js-plotly-plot .main-svg"
 
@@ -55,7 +56,8 @@ STILLS = (
     Still("compare-phone", "", ".card.tuned_rag", 390, 844, asked=True, at="#columns"),
     Still("evaluation", "?tab=eval", f"#tab-eval {PLOT}"),
     Still("training", "?tab=train", f"#train-loss {PLOT}"),
-    Still("corpus", "?tab=corpus&doc=deepseek-r1-zero&passage=deepseek-r1-zero%237", ".bit.linked"),
+    Still("corpus", "?tab=corpus&doc=deepseek-r1-zero&passage=deepseek-r1-zero%238", ".bit.linked",
+          at="#corpus-head"),
     Still("about", "?tab=about", ".about section"),
 )
 
@@ -69,22 +71,29 @@ def durations(times_s: Sequence[float], same: Sequence[bool]) -> list[tuple[int,
     return list(zip(kept, [*stood, LAST_MS], strict=True)) if kept else []
 
 
+def faster(kept: Sequence[tuple[int, int]]) -> tuple[float, list[tuple[int, int]]]:
+    """(factor, frames) of a film that moves for at most `FILM_MS`; the last frame stands as long as before."""
+    factor = max(1.0, sum(ms for _, ms in kept[:-1]) / FILM_MS)
+    return factor, [*((n, max(SHORTEST_MS, round(ms / factor))) for n, ms in kept[:-1]), *kept[-1:]]
+
+
 def film(frames: Sequence[tuple[float, bytes]], width: int, out: Path) -> None:
     """Write the frames (seconds, PNG) as an animated GIF, `width` pixels wide."""
     from PIL import Image
 
     same = [n > 0 and frames[n][1] == frames[n - 1][1] for n in range(len(frames))]
-    kept = durations([at for at, _ in frames], same)
+    factor, kept = faster(durations([at for at, _ in frames], same))
     pictures = [_scaled(frames[n][1], width) for n, _ in kept]
     some = pictures[:: max(1, len(pictures) // 8)] + pictures[-1:]
     height = pictures[0].height
     together = Image.new("RGB", (width, height * len(some)))
     for n, picture in enumerate(some):
         together.paste(picture, (0, n * height))
-    palette = together.quantize(64, dither=Image.Dither.NONE)
+    palette = _few_colours(together)
     drawn = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     _write(out, lambda file: drawn[0].save(file, format="GIF", save_all=True, append_images=drawn[1:],
                                            duration=[ms for _, ms in kept], loop=0, disposal=1))
+    print(f"{out.name}: {frames[-1][0] - frames[0][0]:.0f} s of the app, shown {factor:.1f} times as fast")
 
 
 def _scaled(png: bytes, width: int) -> Any:
@@ -94,11 +103,18 @@ def _scaled(png: bytes, width: int) -> Any:
     return picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
 
 
-def still(png: bytes, out: Path) -> None:
-    """Write a screenshot in 64 colours."""
+def _few_colours(picture: Any) -> Any:
+    """The picture in 128 colours, chosen so that small patches of a strong colour keep theirs."""
     from PIL import Image
 
-    picture = Image.open(BytesIO(png)).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    return picture.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+
+
+def still(png: bytes, out: Path) -> None:
+    """Write a screenshot in few colours."""
+    from PIL import Image
+
+    picture = _few_colours(Image.open(BytesIO(png)).convert("RGB"))
     _write(out, lambda file: picture.save(file, format="PNG", optimize=True))
 
 
@@ -175,6 +191,7 @@ def record(browser: Any, url: str, question: str, out: Path) -> None:
     page = context.new_page()
     page.goto(url)
     page.wait_for_selector("#question textarea", timeout=120_000)
+    page.locator("#ask-row").evaluate("element => element.scrollIntoView()")
     time.sleep(3)
     frames = [(time.monotonic(), page.screenshot())]
     for _ in ask(page, question):

@@ -4,7 +4,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from tests.tools.pictures import LAST_MS, LONGEST_MS, SHORTEST_MS, STILLS, durations, film
+from tests.tools.pictures import LAST_MS, LONGEST_MS, SHORTEST_MS, STILLS, durations, faster, film
 
 
 def png(colour):
@@ -22,6 +22,12 @@ def test_a_frame_stands_until_the_next_that_looks_different():
         (4, LAST_MS),
     ]
     assert durations([], []) == []
+
+
+def test_a_long_film_is_shown_faster_but_its_end_stays():
+    assert faster([(0, 300), (1, 1000), (2, LAST_MS)]) == (1.0, [(0, 300), (1, 1000), (2, LAST_MS)])
+    factor, kept = faster([(n, 1000) for n in range(60)] + [(60, LAST_MS)])
+    assert factor == 2.0 and kept == [(n, 500) for n in range(60)] + [(60, LAST_MS)]
 
 
 def test_the_film_merges_what_looks_the_same(tmp_path):

@@ -10,7 +10,36 @@ import numpy as np
 from space import prompts
 from train.rows import Row
 
+VOCABULARY = 2048
+"""Tokens of the tiny models: the embedded model's first ones, so that files are read in an instant."""
 TEXTS = ["{0} experts are routed.", "The cache holds {0} heads.", "It trains in {0} days."]
+
+
+def vocabulary(base_gguf: Path, out: Path, count: int = VOCABULARY) -> Path:
+    """A GGUF without tensors that holds the first `count` tokens of the embedded model's tokenizer. Its
+    merges stand in the order of the tokens they make, so the rest of it is a whole tokenizer."""
+    from gguf import GGUFReader, GGUFWriter
+
+    fields = {f.name: f.contents() for f in GGUFReader(base_gguf).fields.values() if f.name.startswith("tokenizer.")}
+    tokens = fields["tokenizer.ggml.tokens"][:count]
+    known = set(tokens)
+    merges = [m for m in fields["tokenizer.ggml.merges"] if m.replace(" ", "") in known]
+    writer = GGUFWriter(out, "llama")
+    writer.add_tokenizer_model(fields["tokenizer.ggml.model"])
+    writer.add_tokenizer_pre(fields["tokenizer.ggml.pre"])
+    writer.add_token_list(tokens)
+    writer.add_token_types(fields["tokenizer.ggml.token_type"][:count])
+    writer.add_token_merges(merges)
+    writer.add_bos_token_id(fields["tokenizer.ggml.bos_token_id"])
+    writer.add_eos_token_id(fields["tokenizer.ggml.eos_token_id"])
+    writer.add_unk_token_id(fields["tokenizer.ggml.unknown_token_id"])
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(fields["tokenizer.chat_template"])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return out
 
 
 def llama(folder: Path, base_gguf: Path, layers: int = 2, width: int = 64, spread: float = 0.02) -> Path:
@@ -41,10 +70,10 @@ def llama(folder: Path, base_gguf: Path, layers: int = 2, width: int = 64, sprea
     return folder
 
 
-def qwen(folder: Path, base_gguf: Path, layers: int = 4, width: int = 256) -> Path:
-    """A Qwen2 as its Hugging Face folder: the shape of Qwen2.5, its pre-tokenizer, the embedded model's
-    vocabulary (which has the same three control tokens), random weights. The width is a multiple of 256,
-    as q4_k wants it."""
+def qwen(folder: Path, base_gguf: Path, layers: int = 4, width: int = 256, spread: float = 0.1) -> Path:
+    """A Qwen2 as its Hugging Face folder: the shape of Qwen2.5, its pre-tokenizer, the vocabulary of
+    `base_gguf` (the embedded model's, which has the same three control tokens), random weights. The
+    width is a multiple of 256, as q4_k wants it."""
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
@@ -70,7 +99,7 @@ def qwen(folder: Path, base_gguf: Path, layers: int = 4, width: int = 256) -> Pa
         num_key_value_heads=2,
         max_position_embeddings=2048,
         tie_word_embeddings=True,
-        initializer_range=0.1,
+        initializer_range=spread,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
@@ -80,14 +109,14 @@ def qwen(folder: Path, base_gguf: Path, layers: int = 4, width: int = 256) -> Pa
 
 
 def gguf(folder: Path, base_gguf: Path, out: Path) -> Path:
-    """The folder's model as a float16 GGUF with the embedded model's vocabulary, by our own writer."""
+    """The folder's model as a float16 GGUF with the vocabulary of `base_gguf`, by our own writer."""
     from train import merge
 
     return merge.merge_gguf(fields(folder, base_gguf, out.with_suffix(".fields")), None, out, folder)
 
 
 def fields(folder: Path, base_gguf: Path, out: Path) -> Path:
-    """A GGUF without tensors: the settings of config.json and the vocabulary of the embedded model."""
+    """A GGUF without tensors: the settings of config.json and the vocabulary of `base_gguf`."""
     from gguf import GGUFReader, GGUFValueType, GGUFWriter
 
     config = json.loads((folder / "config.json").read_text())
@@ -133,7 +162,8 @@ def adapter(folder: Path, base: Path, out: Path, rank: int = 4, size: float = 0.
     from safetensors.numpy import save_file
 
     save_file(tensors, peft / "adapter_model.safetensors")
-    about = {"peft_type": "LORA", "r": rank, "lora_alpha": 2 * rank, "target_modules": ["q_proj"]}
+    targets = sorted({key.split(".")[-3] for key in tensors})
+    about = {"peft_type": "LORA", "r": rank, "lora_alpha": 2 * rank, "target_modules": targets}
     (peft / "adapter_config.json").write_text(json.dumps(about))
     return adapters.write_adapter(base, peft, out)
 

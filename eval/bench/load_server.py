@@ -1,0 +1,108 @@
+"""The app under load: served with its door, by an engine of fixed speed or by the real one.
+
+`python -m eval.bench.load_server PORT LOG [SECONDS_PER_WORD]`; without the last it answers with the models of
+PROFILE. LOG gets a JSON line for each question that the engine of fixed speed takes up and lets go.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from space import app, parts
+from space.engine import Request
+from space.launch import launch_settings
+from space.schema import (
+    AnswerDone,
+    AnswerEvent,
+    AnswerQueued,
+    ModelIdentity,
+    Passage,
+    PromptReading,
+    TextDelta,
+)
+from space.settings import load_settings
+
+IDENTITY = ModelIdentity("none.gguf", "0" * 64, "an engine of fixed speed", "none", "none", 0, 0.0)
+PASSAGE = Passage("load#1", "A passage that is always found.", "load", "Load", "Load", 0.9, 0.9)
+NUMBER = re.compile(r"\bq\d{6}\b")
+"""How the load's questions are numbered, so that an answer shows whose it is."""
+
+
+class PacedEngine:
+    """Answers one question after another, each word after a fixed time, and repeats the question's number."""
+
+    def __init__(self, word_s: float, log: int) -> None:
+        self._word_s = word_s
+        self._log = log
+        self._turn = threading.Lock()
+
+    def loading(self) -> str:
+        return ""
+
+    def warm(self) -> None:
+        """Nothing to load."""
+
+    def stream(self, requests: Sequence[Request], stop: threading.Event | None = None) -> Iterator[AnswerEvent]:
+        """See space.engine.Engine."""
+        found = NUMBER.search(requests[0].prompt[-1].text) or NUMBER.search(str(requests[0].prompt))
+        number = found[0] if found else ""
+        self._say("taken", number)
+        try:
+            while not self._turn.acquire(timeout=0.2):
+                for request in requests:
+                    yield AnswerQueued(request.variant.key, 1)
+            try:
+                for request in requests:
+                    yield from self._answer(request, number, stop)
+            finally:
+                self._turn.release()
+        finally:
+            self._say("let go", number)
+
+    def _answer(self, request: Request, number: str, stop: threading.Event | None) -> Iterator[AnswerEvent]:
+        key, written, finish, begun = request.variant.key, 0, "end", time.monotonic()
+        yield PromptReading(key, 40)
+        for word in f"Question {number} was asked, and {key} has this to say of {number} .".split():
+            time.sleep(self._word_s)
+            if any(flag and flag.is_set() for flag in (stop, request.stop)):
+                finish = "stopped"
+                break
+            written += 1
+            yield TextDelta(key, word + " ")
+        took_s = time.monotonic() - begun
+        yield AnswerDone(key, finish, 40, written, 0, 0.0, self._word_s, round(written / max(took_s, 1e-6)), IDENTITY)
+
+    def _say(self, what: str, number: str) -> None:
+        row = {"at": time.monotonic(), "what": what, "number": number}
+        os.write(self._log, (json.dumps(row) + "\n").encode())
+
+
+class OnePassage:
+    """Finds the same passage for every question."""
+
+    def search(self, question: str, k: int) -> tuple[Passage, ...]:
+        return (PASSAGE,)
+
+
+def serve(port: int, log: str, word_s: float | None) -> None:
+    """Serve until killed."""
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    if word_s is not None:
+        engine = PacedEngine(word_s, file)
+        parts.load_engine = lambda: engine  # type: ignore[assignment]
+        parts.load_retriever = OnePassage  # type: ignore[assignment]
+    settings = replace(load_settings(), port=port)
+    page = app.build()
+    parts.load_engine().warm()
+    page.launch(quiet=True, theme=app.theme(), css_paths=app.STYLES, **launch_settings(page, settings))
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]), sys.argv[2], float(sys.argv[3]) if len(sys.argv) > 3 else None)

@@ -1,0 +1,158 @@
+"""Users of a load test: over raw HTTP they ask, wait, leave at odd moments, never listen, and send rubbish."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from html import unescape
+from itertools import count
+from typing import Any
+
+import httpx
+
+from eval.bench.load_server import NUMBER
+
+API = "/gradio_api"
+ASKS, LEAVES, DEAF, FORGES, SLOW = "asks", "leaves", "never listens", "forges", "reads slowly"
+MANNERS = (ASKS,) * 14 + (LEAVES,) * 3 + (DEAF, FORGES, SLOW)
+"""Of twenty visits: fourteen ask and wait, three leave in the middle, one each of the rest."""
+LONGEST_PAUSE_S = 3.0
+"""A refused user tries again after what the refusal says, but not later than this: the load is to be kept up."""
+
+
+@dataclass
+class Seen:
+    """What the users saw; times in seconds, `left` and `asked_at` in the system's monotonic time by question."""
+
+    asked_at: dict[str, float] = field(default_factory=dict)
+    left: dict[str, float] = field(default_factory=dict)
+    answers_s: list[float] = field(default_factory=list)
+    first_s: list[float] = field(default_factory=list)
+    refusals_s: list[float] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    crossed: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    texts: dict[str, set[str]] = field(default_factory=dict)
+
+
+class Crowd:
+    """`users` at once against one app, until told to end. Each has an address of its own, as behind a
+    proxy (the server trusts X-Forwarded-For). With `questions` they ask these, else numbered ones."""
+
+    def __init__(self, url: str, users: int, questions: tuple[str, ...] = (), seed: int = 3407) -> None:
+        self.url, self.users, self.questions, self.seed = url, users, questions, seed
+        self.seen = Seen()
+        self._numbers = count(1)
+        self._ask = (0, 1)
+
+    async def run(self, seconds: float) -> None:
+        """Visit for so many seconds; a visit that has begun is seen through."""
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+        async with httpx.AsyncClient(base_url=self.url, timeout=60, limits=limits, trust_env=False) as client:
+            self._ask = _ask_function((await client.get("/config")).json())
+            ends = time.monotonic() + seconds
+            await asyncio.gather(*(self._user(client, n, ends) for n in range(self.users)))
+
+    async def _user(self, client: httpx.AsyncClient, n: int, ends: float) -> None:
+        chance = random.Random(self.seed + n)
+        await asyncio.sleep(chance.random())
+        headers = {"X-Forwarded-For": f"9.{n // 65536}.{n // 256 % 256}.{n % 256}"}
+        while time.monotonic() < ends:
+            manner = chance.choice(MANNERS)
+            pause_s = 0.0
+            try:
+                pause_s = await self._visit(client, headers, manner, chance)
+            except (httpx.HTTPError, OSError) as error:
+                self.seen.problems.append(f"{manner}: {type(error).__name__} {error}")
+            await asyncio.sleep(min(pause_s, LONGEST_PAUSE_S))
+
+    async def _visit(self, client: httpx.AsyncClient, headers: dict[str, str], manner: str,
+                     chance: random.Random) -> float:
+        """One visit; the pause that the app asked for, in seconds."""
+        number = f"q{next(self._numbers):06}"
+        question = chance.choice(self.questions) if self.questions else f"What is {number} about?"
+        index, inputs = self._ask
+        session = f"{number}s{chance.randrange(10**6)}"
+        row: dict[str, Any] = {"data": [question, *[None] * (inputs - 1)], "fn_index": index, "session_hash": session}
+        if manner == FORGES:
+            row = chance.choice([row | {"data": ["x" * 70_000]}, row | {"data": [{"a": 1}]}, row | {"fn_index": 999}])
+        begun = self.seen.asked_at[number] = time.monotonic()
+        joined = await client.post(f"{API}/queue/join", json=row, headers=headers)
+        if joined.status_code != 200:
+            self.seen.refusals_s.append(time.monotonic() - begun)
+            self.seen.outcomes[f"refused ({joined.status_code})"] += 1
+            return float(joined.headers.get("retry-after", 0))
+        if manner == DEAF:
+            self.seen.outcomes[manner] += 1
+            return 0.5
+        return await self._listen(client, headers, session, number, question, manner, chance)
+
+    async def _listen(self, client: httpx.AsyncClient, headers: dict[str, str], session: str, number: str,
+                      question: str, manner: str, chance: random.Random) -> float:
+        begun, first_s, said = self.seen.asked_at[number], 0.0, []
+        stay = chance.randrange(1, 8) if manner in (LEAVES, SLOW) else 0
+        async with client.stream("GET", f"{API}/queue/data", params={"session_hash": session},
+                                 headers=headers) as stream:
+            if stream.status_code != 200:
+                self.seen.refusals_s.append(time.monotonic() - begun)
+                self.seen.outcomes[f"refused ({stream.status_code})"] += 1
+                return 1.0
+            async for line in stream.aiter_lines():
+                if not line.startswith("data:"):
+                    continue
+                message = json.loads(line[5:])
+                if message["msg"] == "process_generating":
+                    first_s = first_s or time.monotonic() - begun
+                said.append(line)
+                if stay and len(said) >= stay:
+                    if manner == SLOW:
+                        await asyncio.sleep(2.0)
+                    self.seen.left[number] = time.monotonic()
+                    break
+        if stay:
+            self.seen.outcomes[manner] += 1
+            return 0.2
+        return self._judge(number, question, "\n".join(said), time.monotonic() - begun, first_s)
+
+    def _judge(self, number: str, question: str, said: str, took_s: float, first_s: float) -> float:
+        busy = re.search(r"Please try again in about (\d+) second", said)
+        if busy:
+            self.seen.refusals_s.append(took_s)
+            self.seen.outcomes["refused on the page"] += 1
+            return float(busy[1])
+        if not re.search(r'"process_completed".*"success": ?true', said):
+            self.seen.problems.append(f"{number}: no whole answer in {said[-300:]!r}")
+            return 0.5
+        self.seen.answers_s.append(took_s)
+        if re.search(r"The time limit of \d+ s was over", said):
+            self.seen.outcomes["time was over"] += 1
+            return 1.0
+        self.seen.outcomes["answered"] += 1
+        self.seen.first_s.append(first_s)
+        if self.questions:
+            self.seen.texts.setdefault(question, set()).add(_answers(said))
+        elif (found := set(NUMBER.findall(said))) != {number}:
+            self.seen.crossed.append(f"{number} got {sorted(found)}")
+        return 0.0
+
+
+def _ask_function(config: dict[str, Any]) -> tuple[int, int]:
+    """Index and number of inputs of the event behind the Ask button: the first one that writes to the
+    card of the first column, streams, and takes the question's box."""
+    for function in config["dependencies"]:
+        ids = {c["id"]: c["props"].get("elem_id") for c in config["components"]}
+        inputs = [ids.get(i) for i in function["inputs"]]
+        if inputs and inputs[0] == "question" and function["types"]["generator"]:
+            return function["id"], len(inputs)
+    raise LookupError("no event asks the question")
+
+
+def _answers(said: str) -> str:
+    """The answers' text in the last whole update, without what differs from run to run."""
+    cards = re.findall(r'class=\\"answer-text[^>]*>(.*?)</', said.rsplit('"process_completed"', 1)[-1])
+    return unescape(" | ".join(cards))

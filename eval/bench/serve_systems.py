@@ -1,0 +1,229 @@
+"""The systems that `eval.bench serve` compares. Each runs in a process of its own, so that its CPU time and
+its memory are its own: `python -m eval.bench.serve_systems NAME MODEL ADAPTER THREADS CONTEXT_TOKENS` reads a
+load a line from standard input and writes a round a line to standard output."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from eval.bench.serve_work import Ask, Load, Round, Told, asks
+from space import models, prompts
+from space.schema import CHAT_VARIANTS, VARIANTS, AnswerDone, AnswerFailed, Sampling, TextDelta
+
+
+class System(Protocol):
+    """Answers all that is asked; the questions come at one moment."""
+
+    def answer(self, wanted: list[Ask], tokens: int) -> list[Told]: ...
+
+
+class Naive:
+    """One `Llama` for each variant, `create_chat_completion`, one answer after another."""
+
+    def __init__(self, model: Path, adapter: Path | None, threads: int, context_tokens: int) -> None:
+        from llama_cpp import Llama, llama_vocab_is_eog
+
+        def load(tuned: bool) -> Any:
+            return Llama(str(model), n_ctx=context_tokens, n_threads=threads, n_threads_batch=threads,
+                         lora_path=str(adapter) if tuned and adapter else None, verbose=False)
+
+        self._by_variant = {variant.key: load(variant.tuned) for variant in CHAT_VARIANTS}
+        vocab = self._by_variant["plain"]._model.vocab
+        self._no_end = {token: -1e9 for token in range(self._by_variant["plain"].n_vocab())
+                        if llama_vocab_is_eog(vocab, token)}
+
+    def answer(self, wanted: list[Ask], tokens: int) -> list[Told]:
+        told, began = [], time.monotonic()
+        for ask in wanted:
+            llama, first, written = self._by_variant[ask.variant], 0.0, 0
+            for chunk in llama.create_chat_completion(ask.messages, temperature=0.0, max_tokens=tokens,
+                                                      logit_bias=self._no_end, stream=True):
+                if chunk["choices"][0]["delta"].get("content"):
+                    first = first or time.monotonic() - began
+                    written += 1
+            prompt = llama.n_tokens - tokens + 1  # the last token is picked and not read
+            told.append(Told(ask.user, ask.variant, first, time.monotonic() - began, prompt, tokens))
+        return told
+
+
+class Server:
+    """llama.cpp's own server, embedded by xllamacpp, over HTTP with streaming, adapter chosen per request."""
+
+    def __init__(self, model: Path, adapter: Path | None, threads: int, context_tokens: int) -> None:
+        import xllamacpp
+
+        params = xllamacpp.CommonParams()
+        params.model.path = str(model)
+        params.n_parallel = 4
+        params.n_ctx = context_tokens * params.n_parallel
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+        params.warmup = False
+        if adapter:
+            params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)]
+            params.lora_init_without_apply = True
+        self._server, self._adapter = xllamacpp.Server(params), adapter
+        self._url = self._server.listening_address
+
+    def answer(self, wanted: list[Ask], tokens: int) -> list[Told]:
+        told: list[Told] = []
+        began = time.monotonic()
+        threads = [threading.Thread(target=lambda ask=ask: told.append(self._one(ask, tokens, began)))
+                   for ask in wanted]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if len(told) < len(wanted):
+            raise RuntimeError("the server failed to give an answer")
+        return told
+
+    def _one(self, ask: Ask, tokens: int, began: float) -> Told:
+        import httpx
+
+        body: dict[str, Any] = {"messages": ask.messages, "max_tokens": tokens, "temperature": 0.0, "stream": True,
+                                "ignore_eos": True, "stream_options": {"include_usage": True}}
+        if self._adapter:
+            body["lora"] = [{"id": 0, "scale": float(VARIANTS[ask.variant].tuned)}]
+        first, usage = 0.0, dict[str, Any]()
+        with httpx.stream("POST", f"{self._url}/v1/chat/completions", json=body, timeout=None) as reply:
+            reply.raise_for_status()
+            for data in _server_sent(reply.iter_lines()):
+                usage = data.get("usage") or usage
+                if any(choice.get("delta", {}).get("content") for choice in data.get("choices", ())):
+                    first = first or time.monotonic() - began
+        return Told(ask.user, ask.variant, first, time.monotonic() - began, usage["prompt_tokens"],
+                    usage["completion_tokens"], usage.get("prompt_tokens_details", {}).get("cached_tokens", 0))
+
+
+def _server_sent(lines: Iterator[str]) -> Iterator[dict]:
+    for line in lines:
+        if line.startswith("data: ") and line != "data: [DONE]":
+            yield json.loads(line[6:])
+
+
+class Ours:
+    """The engine of the app, each user in a thread as in the app."""
+
+    def __init__(self, model: Path, adapter: Path | None, threads: int, context_tokens: int) -> None:
+        from space.engine import LocalEngine
+
+        profile = models.Profile("bench", model.stem, f"file:{model}", models.EMBEDDER,
+                                 adapter=f"file:{adapter}" if adapter else "",
+                                 tuned="" if adapter else f"file:{model}")
+        self._engine = LocalEngine(profile, context_tokens, threads)
+        for tuned in (False, True):
+            self._engine.lane(tuned)[0].weights.is_end = lambda token: False  # type: ignore[method-assign]
+
+    def answer(self, wanted: list[Ask], tokens: int) -> list[Told]:
+        told: list[Told] = []
+        began = time.monotonic()
+        by_user = [[ask for ask in wanted if ask.user == user] for user in sorted({ask.user for ask in wanted})]
+        threads = [threading.Thread(target=lambda own=own: told.extend(self._user(own, tokens, began)))
+                   for own in by_user]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if len(told) < len(wanted):
+            raise RuntimeError("the engine failed to give an answer")
+        return told
+
+    def _user(self, wanted: list[Ask], tokens: int, began: float) -> list[Told]:
+        from space.engine import Request
+
+        first: dict[str, float] = {}
+        told = []
+        for event in self._engine.stream([
+                Request(VARIANTS[ask.variant], prompts.build(ask.question, ask.passages), Sampling(max_tokens=tokens),
+                        deadline_s=1e6) for ask in wanted]):
+            if isinstance(event, TextDelta) and event.text:
+                first.setdefault(event.variant, time.monotonic() - began)
+            if isinstance(event, AnswerFailed):
+                raise RuntimeError(event.message)
+            if isinstance(event, AnswerDone):
+                now = time.monotonic() - began
+                told.append(Told(wanted[0].user, event.variant, first.get(event.variant, now), now,
+                                 event.prompt_tokens, event.answer_tokens, event.cached_tokens))
+        return told
+
+
+class Bare:
+    """The arithmetic alone: what our engine reads and writes, by llama.cpp's calls one after another, with no
+    events, turns or text. What a system takes beyond this is its own."""
+
+    def __init__(self, model: Path, adapter: Path | None, threads: int, context_tokens: int) -> None:
+        from space.lane import Lane
+        from space.weights import Weights
+
+        weights = Weights(model)
+        self._lanes = {tuned: Lane(weights, context_tokens, threads, adapter if tuned else None)
+                       for tuned in (False, True)}
+        self._scaffold = weights.tokenize(prompts.build("")[0].text, True)
+        for lane in self._lanes.values():
+            lane.prime(self._scaffold)
+
+    def answer(self, wanted: list[Ask], tokens: int) -> list[Told]:
+        from space.lane import Sampler
+
+        told, began = [], time.monotonic()
+        for ask in wanted:
+            lane, sampler = self._lanes[VARIANTS[ask.variant].tuned], Sampler(Sampling())
+            prompt = prompts.encode(prompts.build(ask.question, ask.passages), lane.weights.tokenize)
+            kept = len(self._scaffold) // 4 * 4
+            lane.cut(0, kept)
+            lane.read(0, prompt[kept:])
+            token = lane.sample(0, sampler)
+            first = time.monotonic() - began
+            for _ in range(tokens - 1):
+                lane.write({0: token})
+                token = lane.sample(0, sampler)
+            sampler.close()
+            told.append(Told(ask.user, ask.variant, first, time.monotonic() - began, len(prompt), tokens, kept))
+        return told
+
+
+SYSTEMS: dict[str, Callable[[Path, Path | None, int, int], System]] = {
+    "naive": Naive, "server": Server, "ours": Ours, "bare": Bare}
+
+
+def memory_mb() -> float:
+    """What this process holds: its share of shared pages (proportional set size), in MB."""
+    with suppress(OSError):
+        for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def serve(name: str, model: str, adapter: str, threads: str, context_tokens: str) -> None:
+    """Answer loads from standard input until it ends."""
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a library prints must not come between
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    system = SYSTEMS[name](Path(model), Path(adapter) if adapter else None, int(threads), int(context_tokens))
+    print("ready", file=out, flush=True)
+    for line in sys.stdin:
+        load = Load(**json.loads(line))
+        before = _cpu_s()
+        told = system.answer(asks(load), load.answer_tokens)
+        done = Round(tuple(sorted(told, key=lambda t: (t.user, t.variant))), _cpu_s() - before, memory_mb())
+        print(json.dumps(done.as_json(), allow_nan=False), file=out, flush=True)
+    os._exit(0)  # a server's threads would keep the process
+
+
+if __name__ == "__main__":
+    serve(*sys.argv[1:])

@@ -1,0 +1,94 @@
+"""The README's results: the block between its two marks, written from a shipped run.
+
+    python -m eval.readme [--name heldout]
+
+A test compares the block with the run, so that numbers in the README are never older than the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from space.errors import UserError
+from space.results import EvalRun, Mean, Metric, read_run
+from space.schema import VARIANTS
+from space.settings import ROOT, load_settings
+
+START, END = "<!-- results of a run, written by `python -m eval.readme` -->", "<!-- end of results -->"
+SHOWN = ("key_facts", "faithfulness", "answer_relevancy", "ends_itself", "first_token_s")
+SAID = ("key_facts", "faithfulness", "answer_relevancy")
+SHARES = {"key_facts", "ends_itself"}
+"""Shown in per cent."""
+
+
+def block(run: EvalRun) -> str:
+    """The block: a table of means with 95 % intervals, the run's sentences, and what it was made with."""
+    model = next(iter(run.models.values()))
+    metrics = {m.key: m for m in run.metrics}
+    head = f"{run.questions} questions of `{run.part}`, {model.base} {model.quantization}"
+    names = " | ".join(VARIANTS[v].label for v in run.variants)
+    lines = [f"| {head} | {names} |", "|---" * (1 + len(run.variants)) + "|"]
+    for key in SHOWN:
+        if key in metrics:
+            found = {m.variant: m for m in run.means if m.metric == key}
+            cells = [_cell(found.get(v), metrics[key]) for v in run.variants]
+            lines.append(f"| {metrics[key].label} | {' | '.join(cells)} |")
+    said = [f"- {run.sentences[key]}" for key in SAID if key in run.sentences]
+    judge = f"\n\nThe judge: {run.judge['words']}" if run.judge.get("words") else ""
+    made = (f"Means with 95 % intervals by document. Run `{run.name}` of {run.created_utc[:10]}, questions "
+            f"`{run.dataset_sha256[:8]}`, adapter `{_adapter(run)}`; all of it opens in the Evaluation tab.")
+    return "\n".join([START, *lines, "", *said]) + judge + f"\n\n{made}\n{END}"
+
+
+def _adapter(run: EvalRun) -> str:
+    return next((m.adapter_sha256[:8] for m in run.models.values() if m.adapter_sha256), "none")
+
+
+def _cell(mean: Mean | None, metric: Metric) -> str:
+    if mean is None or mean.mean is None:
+        return "–"
+    if mean.withheld:
+        return f"withheld: {mean.scored} of {mean.expected} scored"
+    values = [mean.mean, *((mean.low, mean.high) if mean.low is not None and mean.high is not None else ())]
+    if metric.key in SHARES:
+        shown = [f"{100 * v:.1f}" for v in values]
+        shown[0] += " %"
+    else:
+        shown = [f"{v:.2f}" for v in values]
+        shown[0] += f" {metric.unit}" if metric.unit else ""
+    return shown[0] + (f" [{shown[1]}, {shown[2]}]" if len(shown) == 3 else "")
+
+
+def replaced(readme: str, new: str) -> str:
+    """The README with the block exchanged. Raises UserError where it has no marks."""
+    if readme.count(START) != 1 or readme.count(END) != 1:
+        raise UserError("The README has no place for results.", f"Put the lines {START} and {END} into it, once each.")
+    before, rest = readme.split(START)
+    return before + new + rest.split(END)[1]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Rewrite the block. 0, or 2 with a sentence."""
+    parser = argparse.ArgumentParser(prog="python -m eval.readme", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--name", default="heldout", help="folder in assets/results/")
+    options = parser.parse_args(argv)
+    path: Path = ROOT / "README.md"
+    try:
+        text = replaced(path.read_text(encoding="utf-8"), block(read_run(load_settings().results / options.name)))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    temporary = path.with_suffix(".md.part")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+    print(f"Written: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

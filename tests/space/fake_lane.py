@@ -1,0 +1,83 @@
+"""A lane without a model: what it says next is a function of what its place holds, and of nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+
+from space.lane import Stopped
+
+END = 0
+LETTERS = "abcdefghijklmnopqrstuvwxyz "
+
+
+class FakeWeights:
+    """One token for each character; token 0 ends an answer."""
+
+    state_bytes_per_token = 100
+
+    def tokenize(self, text: str, special: bool) -> list[int]:
+        return [ord(c) for c in text]
+
+    def piece(self, token: int) -> bytes:
+        return chr(token).encode()
+
+    def is_end(self, token: int) -> bool:
+        return token == END
+
+
+class FakeState:
+    def __init__(self, held: list[int]) -> None:
+        self.held, self.size, self.length = held, 100 * len(held), len(held)
+
+
+class FakeLane:
+    """The interface of `space.lane.Lane`. A token that came to a wrong place, or a remainder of somebody
+    else's text, changes every letter that follows. `reads` (place, from, to), `writes` (places) and
+    `order` (what, first place) tell what was asked of it."""
+
+    def __init__(self, places: int = 3, width: int = 2, context_tokens: int = 4096) -> None:
+        self.weights = FakeWeights()
+        self.places, self.width, self.context_tokens = places, width, context_tokens
+        self.reads: list[tuple[int, int, int]] = []
+        self.writes: list[tuple[int, ...]] = []
+        self.order: list[tuple[str, int]] = []
+        self.broken_at: Callable[[Mapping[int, int]], bool] = lambda tokens: False
+        self._held: list[list[int]] = [[] for _ in range(places)]
+        self._fresh: set[int] = set()
+
+    def prime(self, tokens: Sequence[int]) -> None:
+        self._held = [list(tokens) for _ in range(self.places)]
+
+    def read(self, place: int, tokens: Sequence[int], should_stop: Callable[[], bool] | None = None) -> None:
+        if should_stop and should_stop():
+            raise Stopped
+        start = len(self._held[place])
+        self._held[place] += tokens
+        self.order.append(("read", place))
+        self.reads.append((place, start, start + len(tokens)))
+        self._fresh = {place}
+
+    def write(self, tokens: Mapping[int, int]) -> None:
+        if self.broken_at(tokens):
+            raise RuntimeError("llama_decode returned -3")
+        for place, token in tokens.items():
+            self._held[place].append(token)
+        self.order.append(("write", min(tokens)))
+        self.writes.append(tuple(tokens))
+        self._fresh = set(tokens)
+
+    def sample(self, place: int, sampler: object) -> int:
+        assert place in self._fresh, "a token was picked behind logits that are not there"
+        digest = hashlib.sha256(repr(self._held[place]).encode()).digest()
+        return END if digest[0] < 4 else ord(LETTERS[digest[1] % len(LETTERS)])
+
+    def cut(self, place: int, length: int) -> None:
+        assert length <= len(self._held[place])
+        del self._held[place][length:]
+
+    def save(self, place: int) -> FakeState:
+        return FakeState(list(self._held[place]))
+
+    def load(self, place: int, state: FakeState) -> None:
+        self._held[place] = list(state.held)
