@@ -36,13 +36,14 @@ PRICES = {WORKER: 0.03, "T4 small": 0.40, "L4": 0.80}
 @dataclass(frozen=True)
 class Assumptions:
     """What is taken for granted of visitors: questions each asks in a day, the share of a day's questions that
-    falls into its busiest hour, the wait before the first words that is still borne by `share` of them, and
-    the places in line."""
+    falls into its busiest hour, the wait in line that is still borne by `share` of them, the share that may be
+    refused, and the places in line."""
 
     questions: float = 3.0
     busiest: float = 0.12
     wait_s: float = 10.0
     share: float = 0.95
+    refused: float = 0.01
     places: int = 12
 
     def rate(self, users: int) -> float:
@@ -83,7 +84,7 @@ def simulate(times: Sequence[float], rate: float, workers: int, places: int, que
         now += chance.expovariate(rate)
         while starts and starts[0] <= now:
             heapq.heappop(starts)
-        if len(starts) >= places:
+        if free[0] > now and len(starts) >= places:
             refused += 1
             continue
         start, took = max(now, heapq.heappop(free)), chance.choice(times)
@@ -96,11 +97,11 @@ def simulate(times: Sequence[float], rate: float, workers: int, places: int, que
 
 
 def workers_needed(times: Sequence[float], rate: float, wanted: Assumptions) -> tuple[int, Outcome]:
-    """The fewest workers with which at least `share` of the questions begin within `wait_s`, and what comes of it.
-    More workers never make anyone wait longer, so the number is found by halving."""
+    """The fewest workers with which `share` of the questions begin within `wait_s` and no more than `refused` are
+    refused, and what comes of it. More workers never make anyone wait longer, so the number is found by halving."""
     def fits(workers: int) -> Outcome | None:
         found = simulate(times, rate, workers, wanted.places + workers)
-        return found if found.wait_95_s <= wanted.wait_s and found.refused <= 1 - wanted.share else None
+        return found if found.wait_95_s <= wanted.wait_s and found.refused <= wanted.refused else None
 
     low, high = 0, max(1, math.ceil(rate * mean(times)))
     while (found := fits(high)) is None:
@@ -127,8 +128,9 @@ def report(run: EvalRun, times: Sequence[float], users: Sequence[int], wanted: A
         lines.append(f"| {n:,} | {wanted.rate(n) * 3600:,.0f} | {out.busy:.0%} | {out.refused:.1%} | "
                      f"{out.wait_s:.1f} s | {out.wait_95_s:.1f} s |")
     lines += [
-        "", f"Workers so that {wanted.share:.0%} begin within {wanted.wait_s:g} s; and dollars per 1,000 questions if the "
-        f"number of the busiest hour runs all day, each on a {WORKER} of its own:", "",
+        "", f"Workers so that {wanted.share:.0%} begin within {wanted.wait_s:g} s and at most "
+        f"{wanted.refused:.0%} are refused; and dollars per 1,000 questions if the number of the busiest hour runs all "
+        f"day, each on a {WORKER} of its own:", "",
         "| users a day | workers like the measured one | busy in the busiest hour | $ per 1,000 questions |",
         "|---:|---:|---:|---:|"]
     for n in users:
@@ -141,8 +143,8 @@ def report(run: EvalRun, times: Sequence[float], users: Sequence[int], wanted: A
 def _break_even(times: Sequence[float]) -> list[str]:
     """What a GPU must achieve to be cheaper than the workers it replaces; no speed of a GPU is assumed."""
     hourly = 3600 / mean(times)
-    lines = [f"One worker that is always busy answers {hourly:,.0f} questions an hour. A GPU pays where it answers more "
-             "than this:", "", "| GPU | price an hour | questions an hour to break even |", "|---|---:|---:|"]
+    lines = [f"One worker that is always busy answers {hourly:,.0f} questions an hour. A GPU pays where it answers "
+             "more than this:", "", "| GPU | price an hour | questions an hour to break even |", "|---|---:|---:|"]
     return lines + [f"| {name} | ${price:.2f} | {price / PRICES[WORKER] * hourly:,.0f} |"
                     for name, price in PRICES.items() if name != WORKER]
 
