@@ -89,7 +89,7 @@ def load_local_judge() -> LocalJudge:
     loaded once."""
     settings = load_settings()
     profile = models.load_profile(PROFILE)
-    engine = parts.load_engine() if settings.profile == PROFILE else LocalEngine(
+    engine = parts.local_engine() if settings.profile == PROFILE else LocalEngine(
         profile, settings.context_tokens, settings.thread_count)
     return LocalJudge(engine, lambda texts: retriever.embed(retriever.load_embedder(profile.embedder), texts))
 

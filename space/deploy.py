@@ -79,6 +79,8 @@ def make_plan(wanted: Wanted, api: Any, say: Callable[[str], None]) -> tuple[Pla
         if profile.tuned:
             raise UserError(f"{wanted.tuned_repo} holds a whole model; on ZeroGPU the columns share one copy of the "
                             "weights.", "Publish the adapter.gguf too (`python -m train.publish model`) and name it.")
+        if not profile.base_hf:
+            raise UserError(f"The profile {profile.name} names no weights for transformers.", "Choose another one.")
         variables["ENGINE"] = "transformers"
         profile = replace(profile, base=profile.base_hf)
     return (Plan(wanted.repo, wanted.hardware, profile.name, variables, wanted.llama_wheel),

@@ -50,15 +50,15 @@ class GpuModel:
         self.device = device
         dtype = torch.bfloat16 if device == "cuda" else torch.float32
         self.kind = "bf16 on GPU" if device == "cuda" else "f32 on CPU"
-        self.tokenizer = AutoTokenizer.from_pretrained(str(base))
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(str(base))
         if prompts.TEMPLATE_MARK not in str(self.tokenizer.chat_template or ""):
             raise UserError(f"{base.name} has no ChatML chat template.",
                             "Use a model of the Qwen2.5 or SmolLM2 family.")
-        model = AutoModelForCausalLM.from_pretrained(str(base), dtype=dtype)
+        model: Any = AutoModelForCausalLM.from_pretrained(str(base), dtype=dtype)
         self.architecture, self.layers = str(model.config.model_type), int(model.config.num_hidden_layers)
         self.ends = self._end_tokens(model)
         self.has_adapter = adapter is not None
-        self.model = (_with_adapter(model, adapter) if adapter else model).to(device).eval()
+        self.model: Any = (_with_adapter(model, adapter) if adapter else model).to(device).eval()
 
     def _end_tokens(self, model: Any) -> set[int]:
         stated = model.generation_config.eos_token_id
@@ -108,7 +108,7 @@ class GpuModel:
         if not ended:
             written.append(token)
         full = ended or len(written) >= row.sampling.max_tokens
-        text = self.tokenizer.decode(written, skip_special_tokens=True)
+        text: str = self.tokenizer.decode(written, skip_special_tokens=True)
         if text != shown[n] and (full or not text.endswith("\ufffd")):  # half a character waits for its rest
             yield Step(row.key, text=text[len(shown[n]):], tokens=len(written))
             shown[n] = text
@@ -126,10 +126,11 @@ def _with_adapter(model: Any, path: Path) -> Any:
     lora = read_lora(path, config.num_attention_heads, config.num_key_value_heads)
     if lora.architecture != config.model_type:
         raise UserError(f"The adapter {path.name} was made for another base model.", "Make it anew with `make train`.")
-    wanted = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=list(lora.modules), task_type="CAUSAL_LM")
+    wanted = LoraConfig(r=lora.rank, lora_alpha=lora.alpha,  # type: ignore[arg-type]
+                        target_modules=list(lora.modules), task_type="CAUSAL_LM")
     adapted = get_peft_model(model, wanted, adapter_name=ADAPTER)
     tensors = {name: torch.from_numpy(data) for name, data in lora.tensors.items()}
-    found = set_peft_model_state_dict(adapted, tensors, adapter_name=ADAPTER)
+    found: Any = set_peft_model_state_dict(adapted, tensors, adapter_name=ADAPTER)
     lost = [key for key in found.missing_keys if ".lora_" in key] + list(found.unexpected_keys)
     if lost:
         raise UserError(f"The adapter {path.name} does not fit this base model ({lost[0]}).",

@@ -59,6 +59,7 @@ PROFILES = {
         adapter="file:" + str(ASSETS / "adapters" / "smollm2-135m" / "adapter.gguf"),
         embedder=EMBEDDER,
         architecture="llama", layers=30, width=576, quantization="Q4_1", sentences=2,
+        base_hf="hf:HuggingFaceTB/SmolLM2-135M-Instruct",
     ),
     "qwen2.5-3b": Profile(
         name="qwen2.5-3b",

@@ -15,12 +15,19 @@ from space.settings import ASSETS, load_settings
 
 @cache
 def load_engine() -> LocalEngine | zero_gpu.TransformersEngine:
-    """The engine of the PROFILE and ENGINE settings. Cheap: the models load at first use or by `warm`."""
-    settings = load_settings()
-    profile = models.load_profile(settings.profile)
+    """The engine of the running app: by transformers where ENGINE says so, else llama.cpp on this machine."""
     if zero_gpu.switched_on():
-        return zero_gpu.TransformersEngine(profile, settings.context_tokens)
-    return LocalEngine(profile, settings.context_tokens, settings.thread_count)
+        settings = load_settings()
+        return zero_gpu.TransformersEngine(models.load_profile(settings.profile), settings.context_tokens)
+    return local_engine()
+
+
+@cache
+def local_engine() -> LocalEngine:
+    """The engine of the PROFILE setting. Cheap: the models load at first use or by `warm`."""
+    settings = load_settings()
+    return LocalEngine(models.load_profile(settings.profile), settings.context_tokens,
+                       settings.thread_count)
 
 
 def index_folder() -> Path:

@@ -23,8 +23,8 @@ def results_section(run: EvalRun) -> str:
     judge = str(run.judge.get("name") or run.judge.get("kind") or "none")
     return "\n\n".join([
         f"{run.questions} questions of the part `{run.part}`, asked on {run.created_utc[:10]} ({run.machine}), "
-        f"greedy, at most {run.sampling.max_tokens} tokens, {run.passages} passages. Means with 95 % intervals by bootstrap "
-        "over documents; “withheld” where too few answers could be scored.",
+        f"greedy, at most {run.sampling.max_tokens} tokens, {run.passages} passages. Means with 95 % intervals "
+        "by bootstrap over documents; “withheld” where too few answers could be scored.",
         _table(head, rows),
         "\n".join(f"- {sentence}" for sentence in said),
         f"Judge: {judge}. Questions SHA-256 `{run.dataset_sha256}`, corpus SHA-256 `{run.corpus_sha256}`, answers "

@@ -140,7 +140,7 @@ def test_an_adapter_repository_sets_the_adapter(qwen, tmp_path):
 
 def test_zero_gpu_gets_transformers_weights_and_the_adapter(qwen, tmp_path):
     """No GGUF of the base is fetched there: the columns run from the Hugging Face folder."""
-    qwen.add_repo("Qwen/Qwen2.5-3B-Instruct", {"model.safetensors": b"weights", "config.json": b"{}", "README.md": b"x"})
+    qwen.add_repo("Qwen/Qwen2.5-3B-Instruct", {"model.safetensors": b"weights", "config.json": b"{}"})
     qwen.add_repo("ann/lora", {"adapter.gguf": qwen2_header(tmp_path / "l.gguf", kind="adapter")})
     send(qwen, hardware="zero-a10g", tuned_repo="ann/lora")
     repo = qwen.repo(REPO, "space")
