@@ -1,12 +1,13 @@
 """How many visitors a day the app bears, by simulation from the times that a run measured.
 
-    python -m eval.bench.queueing [--run NAME] [--users 10 1000 100000]
+    python -m eval.bench.queueing [--run NAME] [--users 10 1000 100000] [--write docs/scale-out.md]
 
 A question is three answers. How long each took is read from the run's answers; the simulation draws whole
 questions from them, lets visitors come by a Poisson process at the rate of the busiest hour, and serves them
 in order of arrival with a number of workers and a bounded line (a full one refuses). Printed are Markdown
 tables: what one worker bears, and how few workers keep most visitors from waiting long. The assumptions about
 visitors and the prices stand in `Assumptions` and `PRICES` and in the tables' captions; nothing else is assumed.
+--write puts the tables between the two marks of a document.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import heapq
 import math
+import os
 import random
 import sys
 from collections import defaultdict
@@ -28,6 +30,7 @@ from space.results import EvalRecord, EvalRun, list_runs, read_samples
 from space.schema import CHAT_VARIANTS
 from space.settings import load_settings
 
+BEGIN, END = "<!-- simulation: begin -->", "<!-- simulation: end -->"
 WORKER = "cpu-upgrade"
 PRICES = {WORKER: 0.03, "T4 small": 0.40, "L4": 0.80}
 """US dollars an hour, https://huggingface.co/docs/hub/spaces-gpus, read 27 November 2026."""
@@ -162,16 +165,34 @@ def measured(results: Path, name: str = "") -> tuple[EvalRun, list[float]]:
     return run, times
 
 
+def write(path: Path, tables: str) -> None:
+    """Put the tables between the marks of a document. Raises UserError where it lacks them."""
+    try:
+        before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}).", "Name a document with --write.") from None
+    _, end, after = rest.partition(END)
+    if not end:
+        raise UserError(f"{path} lacks the marks {BEGIN} and {END}.", "Put them where the tables shall stand.")
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}", encoding="utf-8")
+    os.replace(part, path)
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", default="", metavar="NAME", help="run to read times from; default: newest held-out")
     parser.add_argument("--users", nargs="+", type=int, default=[10, 1000, 100_000], help="visitors a day")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="document to put the tables into")
     options = parser.parse_args(argv)
     try:
         if min(options.users) < 1:
             raise UserError("A number of visitors is at least 1.", "Correct --users.")
         run, times = measured(load_settings().results, options.run)
-        print(report(run, times, options.users, Assumptions()))
+        tables = report(run, times, options.users, Assumptions())
+        print(tables)
+        if options.write:
+            write(options.write, tables)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

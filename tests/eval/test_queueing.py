@@ -85,3 +85,16 @@ def test_a_run_without_whole_questions_is_named(tmp_path):
     made_results.make(tmp_path, "half", limit=3, variants=("plain", "tuned"))
     with pytest.raises(UserError, match="has no questions that all three"):
         queueing.measured(tmp_path, "half")
+
+
+def test_a_document_gets_the_tables_between_its_marks(tmp_path):
+    path = tmp_path / "doc.md"
+    path.write_text(f"before {queueing.BEGIN} old {queueing.END} after")
+    for _ in range(2):
+        queueing.write(path, "| new |")
+    assert path.read_text() == f"before {queueing.BEGIN}\n\n| new |\n\n{queueing.END} after"
+    path.write_text(queueing.END)
+    with pytest.raises(UserError, match="lacks the marks"):
+        queueing.write(path, "x")
+    with pytest.raises(UserError, match="cannot be read"):
+        queueing.write(tmp_path / "none.md", "x")
