@@ -24,6 +24,7 @@ HOMES = {
     "xllamacpp": {"eval/bench/serve_systems.py"},
     "faiss": {"space/retriever.py"},
     "sentence_transformers": {"space/retriever.py"},
+    "spaces": {"space/zero_gpu.py"},
     "unsloth": {"train/tune.py"},
     "trl": {"train/tune.py"},
     "opendataloader_pdf": {"train/pdf_text.py"},
