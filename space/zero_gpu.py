@@ -16,6 +16,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 
 from space import models
 from space.engine import Request
@@ -82,6 +83,8 @@ class TransformersEngine:
 
     def warm(self) -> None:
         """Load the model. On ZeroGPU before the page is launched: the host moves the weights then."""
+        if self._identities:
+            return
         with self._lock:
             if self._identities:
                 return
@@ -128,7 +131,7 @@ class TransformersEngine:
         first: dict[str, float] = {}
         by_key = {r.key: r for r in rows}
         steps = self._run(rows)
-        with self._lock:  # one batch at a time where no process is forked for it
+        with nullcontext() if on_zero_gpu() else self._lock:  # one batch at a time where none is forked for it
             for step in steps:
                 now = time.monotonic() - started
                 first.setdefault(step.key, now)

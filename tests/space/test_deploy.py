@@ -343,6 +343,23 @@ def test_front_matter_that_a_space_cannot_use_is_refused(tmp_path, old, new, sen
         deploy_files.readme_text(plan(), (), tmp_path)
 
 
+def test_a_shared_link_shows_the_picture_of_the_page(tmp_path):
+    for name in ("requirements.txt", "space/app.py", "README.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+
+    def thumbnail():
+        text = deploy_files.readme_text(plan(), (), tmp_path)
+        return deploy_files.split_front_matter(text)[0].get("thumbnail")
+
+    assert thumbnail() is None
+    path = tmp_path / deploy_files.PICTURE
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"png")
+    assert thumbnail() == f"https://huggingface.co/spaces/{REPO}/resolve/main/{deploy_files.PICTURE}"
+    assert path in deploy_files.app_files(tmp_path, "embedded")
+
+
 def test_the_lock_is_what_the_app_reads(qwen, tmp_path):
     send(qwen, tuned_repo="ann/tuned")
     path = tmp_path / "models.lock.json"
