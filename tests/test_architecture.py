@@ -25,6 +25,7 @@ HOMES = {
     "faiss": {"space/retriever.py"},
     "sentence_transformers": {"space/retriever.py"},
     "ragas": {"eval/ragas_judge.py", "eval/local_metrics.py", "train/testset.py"},
+    "spaces": {"space/zero_gpu.py"},
     "unsloth": {"train/tune.py"},
     "trl": {"train/tune.py", "eval/bench/plain_trl.py"},
     "opendataloader_pdf": {"train/pdf_text.py"},
