@@ -1,8 +1,11 @@
 """The endpoint for programs, over HTTP and behind the door, as the README shows it."""
 
+import re
+
 import pytest
 
 from space import api
+from space.settings import ROOT
 
 pytestmark = pytest.mark.browser
 
@@ -28,6 +31,15 @@ def test_it_answers_with_the_documented_values(client, fake):
     assert [(a["variant"], a["text"]) for a in given["answers"]] == [("plain", "One."), ("tuned_rag", "Two.")]
     assert given["passages"][0]["id"] == "doc#1" and all(key in api.DESCRIPTION for key in given["answers"][0])
     assert len(client.predict("What is MLA?", api_name="/ask")["answers"]) == 3
+
+
+def test_the_example_of_the_readme_runs(served, fake, capsys):
+    fake.replies = {"plain": "One.", "tuned_rag": "Two."}
+    example = re.search(r"```python\n(.*?gradio_client.*?)```", (ROOT / "README.md").read_text(), re.S)[1]
+    assert "http://127.0.0.1:7860" in example
+    exec(compile(example.replace("http://127.0.0.1:7860", served), "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "plain One. 50.0 abab" in printed and "tuned_rag Two." in printed
 
 
 @pytest.mark.parametrize("bad, sentence", [({"question": ""}, "question is empty"),
