@@ -3,6 +3,13 @@
 window.chatView = (view) => { document.getElementById('columns').dataset.view = view; };
 window.chatView('found');
 
+// A link with a question was filled in: ask it. A follow-up is asked as one.
+window.chatAsk = () => {
+  const link = new URLSearchParams(window.location.search);
+  if (!link.get('q') || !['compare', null].includes(link.get('tab'))) return;
+  document.querySelector(link.get('after') ? '#follow' : '#ask').click();
+};
+
 // The box holds the link as well: in a frame the browser may refuse the clipboard.
 window.chatCopy = (link) => {
   const box = document.querySelector('#link input, #link textarea');

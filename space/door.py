@@ -49,12 +49,14 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Function:
-    """What the door has to know of an event's function; `texts` are the places of its text boxes."""
+    """What the door has to know of an event's function: among the rest how many values the page sends
+    to it, and at which places these are of text boxes."""
 
     name: str
     public: bool
     queued: bool
     question: bool
+    values: int = 0
     texts: tuple[int, ...] = ()
 
 
@@ -160,6 +162,8 @@ class Door:
             return
         function = self._function(path, row)
         data = row.get("data") or []
+        if path.endswith(("/queue/join", "/run/predict")) and len(data) < function.values:
+            raise Refused(400, "Some values are missing.")
         if any(n < len(data) and not isinstance(data[n], str | None) for n in function.texts):
             raise Refused(400, "A value is not text.")  # Gradio would turn it into some
         if not function.question:

@@ -33,6 +33,7 @@ class Desk:
         return Function(str(found.api_name or ""), public=found.api_visibility == "public",
                         queued=found.queue is not False,
                         question=QUESTIONS in (found.concurrency_id, found.api_name),
+                        values=len(found.inputs),
                         texts=tuple(n for n, part in enumerate(found.inputs) if part.get_block_name() == "textbox"))
 
     def unfinished(self, event: str) -> bool:

@@ -27,8 +27,13 @@ class Served:
 
     def join(self, session="s1", question="What is MLA?", headers=None, **changes):
         """POST a question straight at the queue."""
-        row = {"data": [question], "fn_index": self.ask_index, "session_hash": session} | changes
+        row = {"data": self.values(question), "fn_index": self.ask_index, "session_hash": session} | changes
         return self.http.post(f"{API}/queue/join", json=row, headers=headers or {})
+
+    def values(self, question) -> list:
+        """What the page sends to ask: the question, and what the other parts hold at first."""
+        others = self.page.fns[self.ask_index].inputs[1:]
+        return [question, *(None if part.get_block_name() == "state" else part.value for part in others)]
 
     def call(self, name: str, session: str, *values: object):
         """Call an event by its function's name, in the way in which the page would."""

@@ -24,6 +24,8 @@ HOMES = {
     "xllamacpp": {"eval/bench/serve_systems.py"},
     "faiss": {"space/retriever.py"},
     "sentence_transformers": {"space/retriever.py"},
+    "ragas": {"eval/ragas_judge.py", "eval/local_metrics.py", "train/testset.py"},
+    "spaces": {"space/zero_gpu.py"},
     "unsloth": {"train/tune.py"},
     "trl": {"train/tune.py", "eval/bench/plain_trl.py"},
     "opendataloader_pdf": {"train/pdf_text.py"},
@@ -111,3 +113,13 @@ def test_help_answers_at_once_and_shows_the_command(module):
     )
     assert done.returncode == 0 and f"python -m {module}" in done.stdout
     assert not any(f" {heavy}\n" in done.stderr for heavy in ("torch", "gradio", "transformers", "faiss"))
+
+
+def test_no_pickle_is_read():
+    """The accepted risk of diskcache rests on it: nothing here reads a pickle or uses a cache that does."""
+    risky = {"pickle", "dill", "joblib", "shelve", "diskcache", "marshal"}
+    words = ("LlamaDiskCache", "DiskCacheBackend", "allow_pickle=True", "trust_remote_code=True", "weights_only=False",
+             "allow_dangerous_deserialization")
+    for path in MODULES:
+        assert not {name.split(".")[0] for name, _ in imports(path)} & risky, path
+        assert not [word for word in words if word in path.read_text()], path

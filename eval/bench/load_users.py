@@ -48,13 +48,13 @@ class Crowd:
         self.url, self.users, self.questions, self.seed = url, users, questions, seed
         self.seen = Seen()
         self._numbers = count(1)
-        self._ask = (0, 1)
+        self._ask: tuple[int, list[Any]] = (0, [])
 
     async def run(self, seconds: float) -> None:
         """Visit for so many seconds; a visit that has begun is seen through."""
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
         async with httpx.AsyncClient(base_url=self.url, timeout=60, limits=limits, trust_env=False) as client:
-            self._ask = _ask_function((await client.get("/config")).json())
+            self._ask = ask_function((await client.get("/config")).json())
             ends = time.monotonic() + seconds
             await asyncio.gather(*(self._user(client, n, ends) for n in range(self.users)))
 
@@ -76,9 +76,9 @@ class Crowd:
         """One visit; the pause that the app asked for, in seconds."""
         number = f"q{next(self._numbers):06}"
         question = chance.choice(self.questions) if self.questions else f"What is {number} about?"
-        index, inputs = self._ask
+        index, others = self._ask
         session = f"{number}s{chance.randrange(10**6)}"
-        row: dict[str, Any] = {"data": [question, *[None] * (inputs - 1)], "fn_index": index, "session_hash": session}
+        row: dict[str, Any] = {"data": [question, *others], "fn_index": index, "session_hash": session}
         if manner == FORGES:
             row = chance.choice([row | {"data": ["x" * 70_000]}, row | {"data": [{"a": 1}]}, row | {"fn_index": 999}])
         begun = self.seen.asked_at[number] = time.monotonic()
@@ -141,14 +141,14 @@ class Crowd:
         return 0.0
 
 
-def _ask_function(config: dict[str, Any]) -> tuple[int, int]:
-    """Index and number of inputs of the event behind the Ask button: the first one that writes to the
-    card of the first column, streams, and takes the question's box."""
+def ask_function(config: dict[str, Any]) -> tuple[int, list[Any]]:
+    """Index of the event behind the Ask button (the first that streams and takes the question's box), and what
+    the page sends beside the question: what its other inputs hold at first."""
+    parts = {c["id"]: c["props"] for c in config["components"]}
     for function in config["dependencies"]:
-        ids = {c["id"]: c["props"].get("elem_id") for c in config["components"]}
-        inputs = [ids.get(i) for i in function["inputs"]]
-        if inputs and inputs[0] == "question" and function["types"]["generator"]:
-            return function["id"], len(inputs)
+        inputs = [parts[i] for i in function["inputs"]]
+        if inputs and inputs[0].get("elem_id") == "question" and function["types"]["generator"]:
+            return function["id"], [props.get("value") for props in inputs[1:]]
     raise LookupError("no event asks the question")
 
 

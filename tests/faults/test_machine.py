@@ -9,6 +9,7 @@ import urllib.request
 
 import pytest
 
+from eval.bench.load_users import ask_function
 from space.settings import ROOT
 from tests.test_boot import free_port
 
@@ -60,10 +61,8 @@ def test_nothing_is_connected_to_at_start_or_while_answering(tmp_path):
             except OSError:
                 assert process.poll() is None and time.monotonic() < deadline
                 time.sleep(0.3)
-        index = next(d["id"] for d in config["dependencies"] if d["api_name"].startswith("ask")
-                     or "click" in str(d["targets"]) and d["types"]["generator"])
-        count = len(next(d for d in config["dependencies"] if d["id"] == index)["inputs"])
-        row = {"data": ["What is MLA?", *[None] * (count - 1)], "fn_index": index, "session_hash": "w1"}
+        index, others = ask_function(config)
+        row = {"data": ["What is MLA?", *others], "fn_index": index, "session_hash": "w1"}
         urllib.request.urlopen(urllib.request.Request(
             f"{url}/gradio_api/queue/join", json.dumps(row).encode(), {"Content-Type": "application/json"}), timeout=20)
         stream = urllib.request.urlopen(f"{url}/gradio_api/queue/data?session_hash=w1", timeout=200).read().decode()
