@@ -1,4 +1,4 @@
-# demo · test · check · lint · train · eval · index · pictures        (every target sets up what it needs)
+# demo · test · check · lint · train · eval · index · pictures · static · deploy REPO=OWNER/NAME        (every target sets up what it needs)
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF
 export OMP_WAIT_POLICY ?= PASSIVE
 ROWS := --part dev --limit 24 --name local --judge local
 
-.PHONY: setup setup-dev demo test check lint train eval index pictures clean
+.PHONY: setup setup-dev demo test check lint train eval index pictures static deploy clean
 
 setup: $(VENV)/.app
 setup-dev: $(VENV)/.dev
@@ -48,6 +48,12 @@ index: setup
 
 pictures: setup-dev
 	$(BIN)/python -m tests.tools.pictures
+
+static: setup
+	$(BIN)/python -m eval.export --out work/static
+
+deploy: setup
+	$(BIN)/python -m space.deploy --repo $(REPO)
 
 clean:
 	rm -rf $(VENV) work

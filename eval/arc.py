@@ -183,7 +183,7 @@ def main(argv: list[str] | None = None) -> int:
         folder = find_folder(options.data)
         names = list(SETS) if options.set == "both" else [options.set]
         questions = [q for name in names for q in load(folder, name, options.split)[:options.limit or None]]
-        lanes = {v.key: parts.load_engine().lane(v.tuned) for v in variants}
+        lanes = {v.key: parts.local_engine().lane(v.tuned) for v in variants}
         rows = []
         for row in measure(questions, variants, lanes, ask_chat if options.chat else ask_raw, options.out):
             rows.append(row)

@@ -115,6 +115,8 @@ def in_words(rows: Sequence[Mapping[str, Any]]) -> str:
         said += [f"it cannot be believed on {_listed(blind)}"] if blind else []
         if said:
             lines.append(f"On {label} " + "; ".join(said) + ".")
+    if all(r["low"] is None for r in rows):
+        lines.append("These are too few documents for intervals, so it shows little.")
     return " ".join(lines)
 
 

@@ -18,6 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from eval import local_judge
 from eval.collect import prompts_hash
 from eval.metrics import METRICS
 from eval.summary import summarise
@@ -114,8 +115,8 @@ def git_state() -> tuple[str, bool | None]:
 
 
 def stale(folder: Path, run: EvalRun) -> list[str]:
-    """What has changed since a run of the shipped questions: a sentence for each of questions,
-    prompts, corpus, index, embedder and model files that are no longer those of the run."""
+    """What has changed since a run of the shipped questions: a sentence for each of questions, prompts,
+    corpus, index, embedder, model files, sentences read and local judge that is no longer that of the run."""
     samples = read_samples(folder, run)
     asked = {r.id for r in samples}
     examples = [e for e in load_examples(part=run.part) if e.id in asked]
@@ -131,6 +132,10 @@ def stale(folder: Path, run: EvalRun) -> list[str]:
         changed.append("adapter")
     if any(m.sha256 != base for key, m in run.models.items() if m.adapter or not VARIANTS[key].tuned):
         changed.append("base model")
+    if run.sentences_read != profile.sentences:
+        changed.append("number of sentences read")
+    if run.judge.get("kind") == "local" and run.judge.get("identity") != local_judge.identity():
+        changed.append("local judge")
     return [f"The {name} changed since the run {run.name}." for name in changed]
 
 

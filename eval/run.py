@@ -1,6 +1,7 @@
 """Evaluate: the answers of every variant to one part of the questions, through the chat's own path.
 
-    python -m eval.run --part heldout --name RUN [--judge local|openai] [--variants …] [--limit N]
+    python -m eval.run --part heldout --name RUN [--judge local|openai] [--variants …]
+                            [--limit N] [--profile P]
     python -m eval.run --part heldout --name RUN --shard 1/2        (and 2/2, here or elsewhere)
     python -m eval.run --check BASELINE --name RUN                  exit 1 if RUN is worse
 
@@ -17,6 +18,7 @@ results yet it is made first, of the baseline's questions and variants.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections import defaultdict
@@ -189,6 +191,13 @@ def check(folder: Path, baseline: EvalRun, run: EvalRun) -> int:
     return 1 if found else 0
 
 
+def use_profile(name: str) -> None:
+    """Answer with the models of this profile, as PROFILE would. Raises UserError where there is none."""
+    models.load_profile(name)
+    os.environ["PROFILE"] = name
+    load_settings.cache_clear()
+
+
 def _refuse_smaller(folder: Path, plan: Plan, judge: str) -> None:
     """Results are replaced by those of the same part with as many questions and variants, or more, and
     those of a judge not by none."""
@@ -209,6 +218,7 @@ def _refuse_smaller(folder: Path, plan: Plan, judge: str) -> None:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=PARTS, help="dev unless told")
+    parser.add_argument("--profile", default="", help="which models answer; PROFILE, or embedded, unless told")
     parser.add_argument("--judge", choices=judging.KINDS, help="none unless told, or the baseline's")
     parser.add_argument("--name", default="", help="folder of the results in assets/results/")
     parser.add_argument("--variants", default="", help="those of the chat unless told; there is also plain_rag")
@@ -223,6 +233,8 @@ def main(argv: list[str] | None = None) -> int:
     if not options.name and (not options.out or options.check):
         parser.error("give --name RUN" + ("" if options.check else ", or --out DIR to answer without writing results"))
     try:
+        if options.profile:
+            use_profile(options.profile)
         return evaluate(options)
     except UserError as error:
         print(error, file=sys.stderr)

@@ -87,7 +87,7 @@ def ticks(low: float, high: float, wanted: int = 6) -> list[float]:
 
 def _axes(layout: Figure, frame: Frame) -> str:
     across = layout["xaxis"]
-    values = across.get("tickvals") or ticks(*sorted(frame.x), across.get("nticks", 7))
+    values = across.get("tickvals") or ticks(min(frame.x), max(frame.x), across.get("nticks", 7))
     parts = []
     for value in values:
         x = frame.at_x(value)
@@ -95,7 +95,7 @@ def _axes(layout: Figure, frame: Frame) -> str:
                      f'<text class="tick" x="{x}%" y="{frame.bottom + 16}" text-anchor="{_anchor(x)}">{value:g}</text>')
     parts.append(_title(across, "99.2%", frame.bottom + 32, "end"))
     if layout["yaxis"].get("visible", True):
-        for value in ticks(*sorted(frame.y), 6):
+        for value in ticks(min(frame.y), max(frame.y), 6):
             y = frame.at_y(value)
             parts.append(f'<line class="grid" x1="{frame.left}%" x2="{frame.right}%" y1="{y}" y2="{y}"/>'
                          f'<text class="tick" x="{frame.left - 0.8}%" y="{y + 4}" text-anchor="end">{value:g}</text>')

@@ -19,10 +19,11 @@ import threading  # noqa: E402
 
 import gradio as gr  # noqa: E402
 
-from space import about_tab, chat_tab, corpus_tab, eval_tab, parts, train_tab  # noqa: E402
+from space import about_tab, chat_tab, corpus_tab, eval_tab, parts, train_tab, votes  # noqa: E402
 from space.errors import UserError  # noqa: E402
 from space.launch import launch_settings  # noqa: E402
 from space.settings import load_settings  # noqa: E402
+from space.zero_gpu import on_zero_gpu  # noqa: E402
 
 STYLES = [Path(__file__).with_name(name) for name in ("style.css", "dashboard.css", "pages.css")]
 TABS = (
@@ -74,6 +75,7 @@ def warm() -> None:
     try:
         parts.load_engine().warm()
         parts.load_retriever().search("warm-up", 1)
+        votes.start()
     except UserError as error:
         print(error, file=sys.stderr)
 
@@ -86,7 +88,10 @@ def main() -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    threading.Thread(target=warm, name="warm", daemon=True).start()
+    if on_zero_gpu():
+        warm()  # the host takes over weights and GPU functions that are there when the page is launched
+    else:
+        threading.Thread(target=warm, name="warm", daemon=True).start()
     page.launch(theme=theme(), css_paths=STYLES, share=os.environ.get("SHARE", "") == "1",
                 **launch_settings(page, settings))
     return 0

@@ -3,6 +3,7 @@ yields `Frame`s, which the tab draws."""
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -13,12 +14,13 @@ from space import examples, follow_up, parts, recorded, votes
 from space.answer import stream_answers
 from space.comparison import Column, Comparison
 from space.errors import UserError
-from space.options import Options
+from space.options import Options, default_options
 from space.questions import clean_question
 from space.schema import CHAT_VARIANTS, VARIANTS, Answer, AnswerFailed
 from space.settings import load_settings
 from space.visitors import load_visitors
 
+log = logging.getLogger(__name__)
 UPDATE_S = 0.1
 """At most ten screen updates a second."""
 KEYS = tuple(v.key for v in CHAT_VARIANTS)
@@ -67,26 +69,32 @@ class Runs:
 
 
 def begin(question: object, options: Options, previous: Comparison | None = None, blind: bool = False,
-          follow: bool = False, live: bool = False, anew: bool = False, earlier: tuple[str, ...] = ()) -> Comparison:
+          follow: bool = False, live: bool = False, anew: bool = False) -> Comparison:
     """The comparison that a question opens: the recorded one where there is one (unless `live` is asked
-    for), else one to run. It follows up on `earlier` questions where those are given, else on `previous` where
-    `follow` says so or the words do and it is not to begin `anew`.
+    for), else one to run. It follows up on `previous` where `follow` says so or the words do, unless it is to
+    begin `anew`.
 
     Raises UserError where the question cannot be asked.
     """
     text = clean_question(question)
     if follow and previous and text == previous.question:
         raise UserError("This is the question that was just answered.", "Type what you want to know next.")
-    earlier = tuple(clean_question(turn) for turn in earlier)
-    if not earlier and previous and not anew and (follow or follow_up.is_follow_up(text)):
+    earlier: tuple[str, ...] = ()
+    if previous and not anew and (follow or follow_up.is_follow_up(text)):
         earlier = follow_up.remembered(previous.earlier, previous.question)
     if blind and previous and not previous.blind and (text, earlier) == (previous.question, previous.earlier):
         raise UserError("You have just seen these answers with their names.", "Ask another question for a blind test.")
     found = None if live or earlier else recorded.find(text, options)
     if found is None:
-        empty = {key: Column(Answer(key), options.sampling) for key in KEYS}
-        found = Comparison(text, options, KEYS, empty, earlier, example=None if earlier else examples.find(text))
+        found = replace(unanswered(text, earlier, options), example=None if earlier else examples.find(text))
     return replace(found, blind=blind, order=_order(blind))
+
+
+def unanswered(question: str, earlier: tuple[str, ...] = (), options: Options | None = None) -> Comparison:
+    """A comparison before its first event."""
+    options = options or default_options()
+    empty = {key: Column(Answer(key), options.sampling) for key in KEYS}
+    return Comparison(question, options, KEYS, empty, earlier)
 
 
 def _order(blind: bool) -> tuple[str, ...]:
@@ -110,8 +118,8 @@ def vote(comparison: Comparison, position: int) -> tuple[Comparison, str]:
 
 def reopen(comparison: Comparison, options: Options, blind: bool = False) -> Comparison:
     """The same question, follow-up or not, to be answered live."""
-    empty = {key: Column(Answer(key), options.sampling) for key in KEYS}
-    return replace(comparison, options=options, columns=empty, order=_order(blind), blind=blind, vote="")
+    columns = unanswered(comparison.question, options=options).columns
+    return replace(comparison, options=options, columns=columns, order=_order(blind), blind=blind, vote="")
 
 
 def again(comparison: Comparison, key: str, options: Options) -> Comparison:
@@ -145,7 +153,7 @@ def _answer(comparison: Comparison, order: Sequence[str], flags: Run, session: s
         events = stream_answers(
             comparison.full_question, variants, parts.load_engine(), parts.load_retriever(),
             comparison.columns[order[0]].sampling, comparison.options.passages, load_settings().deadline_s,
-            flags.stop, flags.stops)
+            flags.stop, flags.stops, owner=session)
         events = load_visitors().watch(events, variants, flags.stop, session, load_settings().deadline_s)
         drawn = time.monotonic()
         for event in events:
@@ -156,6 +164,10 @@ def _answer(comparison: Comparison, order: Sequence[str], flags: Run, session: s
         yield Frame(comparison, summary(comparison, order))
     except UserError as error:
         yield Frame(failed(comparison, order, error), str(error))
+    except Exception:
+        log.exception("a question failed")
+        told = UserError("Something failed on our side.", "Please ask again.")
+        yield Frame(failed(comparison, order, told), str(told))
 
 
 def failed(comparison: Comparison, keys: Sequence[str], error: UserError) -> Comparison:
@@ -181,7 +193,10 @@ def progress(comparison: Comparison) -> str:
             return f"{VARIANTS[key].label} is {'reading' if answer.state == 'reading' else 'answering'}."
     if any(a.state == "queued" and a.ahead for a in answers.values()):
         return "Waiting in line."
-    return "Starting the models."
+    waiting = [key for key, answer in answers.items() if not answer.finished]
+    if not waiting:
+        return "Done."
+    return f"{VARIANTS[waiting[0]].label} is next." if len(waiting) < len(answers) else "Starting the models."
 
 
 def summary(comparison: Comparison, order: Sequence[str]) -> str:

@@ -59,12 +59,12 @@ def _join_questions(page: gr.Blocks, layout: Layout, screen: Screen, runs: Runs)
     inputs = [layout.question, layout.comparison, layout.blind, *layout.options]
 
     def asking(follow: bool = False, live: bool = False) -> Callable[..., Iterator[Update]]:
-        def ask(text: str, previous: Comparison | None, blind: bool, request: gr.Request,
+        def ask_page(text: str, previous: Comparison | None, blind: bool, request: gr.Request,
                 *options: Any) -> Iterator[Update]:
             if live and previous:
                 text = previous.question
             yield from answer(screen, text, previous, blind, options, request.session_hash or "", runs, follow, live)
-        return ask
+        return ask_page
 
     def pick(event: gr.EventData, previous: Comparison | None, blind: bool, request: gr.Request,
              *options: Any) -> Iterator[Update]:
@@ -74,14 +74,15 @@ def _join_questions(page: gr.Blocks, layout: Layout, screen: Screen, runs: Runs)
         yield from answer(screen, text, previous, blind, options, request.session_hash or "", runs, opening=shown,
                           anew=True)
 
-    def follow_link(request: gr.Request) -> Iterator[Update]:
-        yield from opened_link(screen, dict(request.query_params), request.session_hash or "", runs)
+    def fill(request: gr.Request) -> Update:
+        return from_link(layout, dict(request.query_params)) or screen.nothing
 
     gr.on([layout.ask.click, layout.question.submit], asking(), inputs, screen.outputs, **ANSWERING)
     layout.follow.click(asking(follow=True), inputs, screen.outputs, **ANSWERING)
     layout.live.click(asking(live=True), inputs, screen.outputs, **ANSWERING)
     layout.examples.select(pick, inputs[1:], screen.outputs, **ANSWERING)
-    page.load(follow_link, None, [*screen.outputs, *layout.options], **ANSWERING)
+    page.load(fill, None, [*screen.outputs, *layout.options], **LOOKING).then(
+        None, None, None, js="() => chatAsk()", api_visibility="private")
 
     def stop(request: gr.Request) -> None:
         runs.stop(request.session_hash or "")
@@ -142,15 +143,15 @@ def _join_sharing(layout: Layout) -> None:
 
 def answer(screen: Screen, text: object, previous: Comparison | None, blind: bool, options: tuple[Any, ...],
            session: str, runs: Runs, follow: bool = False, live: bool = False, anew: bool = False,
-           earlier: tuple[str, ...] = (), opening: Update | None = None) -> Iterator[Update]:
+           opening: Update | None = None) -> Iterator[Update]:
     """The updates of a question: at once where its answers are recorded, else as they are written. `anew`: it
-    never follows up on `previous`; `earlier` are the questions that a link says it follows up on."""
+    never follows up on `previous`; `opening` goes with the first update."""
     try:
         checked = check_options(*options)
         if live and previous and previous.earlier:
             comparison = chat_flow.reopen(previous, checked, blind)
         else:
-            comparison = chat_flow.begin(text, checked, previous, blind, follow, live, anew, earlier)
+            comparison = chat_flow.begin(text, checked, previous, blind, follow, live, anew)
     except UserError as error:
         yield {**screen.refused(str(error)), **(opening or {})}
         return
@@ -178,16 +179,19 @@ def regenerated(screen: Screen, comparison: Comparison | None, position: int, op
     yield from screen.stream(chat_flow.run(anew, [key], session, runs), {}, keep_below=True)
 
 
-def opened_link(screen: Screen, query: dict[str, str], session: str, runs: Runs) -> Iterator[Update]:
-    """The updates of a page that was opened by a link with a question; nothing changes without one."""
+def from_link(layout: Layout, query: dict[str, str]) -> Update:
+    """What a link with a question fills in; {} without one. The page asks by itself then (`chatAsk` in chat.js), so
+    that a visit as such is no question. Where the link follows up on questions, so does the page."""
     asked = share.read(query)
     if not asked:
-        yield screen.nothing
-        return
-    settings = zip(screen.layout.options, asked.options, strict=True)
-    opening = {screen.layout.question: asked.question, **{part: value for part, value in settings if value is not None}}
-    yield from answer(screen, asked.question, None, False, asked.options, session, runs, earlier=asked.earlier,
-                      opening=opening)
+        return {}
+    settings = zip(layout.options, asked.options, strict=True)
+    filled = {layout.question: asked.question, **{part: value for part, value in settings if value is not None}}
+    if asked.earlier:
+        *older, last = asked.earlier
+        filled[layout.comparison] = chat_flow.unanswered(last, tuple(older))
+        filled[layout.follow] = gr.update(interactive=True)
+    return filled
 
 
 def _surprise(now: Comparison | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from space import examples
+from space import examples, zero_gpu
 from space.comparison import Comparison
 from space.models import Profile
 from space.schema import Example
@@ -16,14 +16,21 @@ GREETING = "A recorded comparison to begin with. Ask a question, or run this one
 
 def intro(profile: Profile) -> str:
     """What this page is, and which model answers."""
-    model = (f"<b>{escape(profile.label)}</b>, a real 4-bit model that installs with pip and runs on two CPU "
-             "cores: too small to know much by heart. <code>PROFILE=qwen2.5-3b</code> runs "
-             "Qwen2.5-3B-Instruct instead."
-             if profile.name == "embedded" else f"<b>{escape(profile.label)}</b>, 4-bit, on this machine's CPU.")
+    if zero_gpu.switched_on():
+        model = f"<b>{escape(profile.label)}</b> by transformers, on a GPU that is lent for each question."
+    else:
+        model = _on_cpu(profile)
     return ("<h1>Does fine-tuning help? Does retrieval help?</h1>"
             "<p>One question about AI research papers, three answers: the plain model, the same weights with a LoRA "
             "adapter trained on questions about the papers, and the adapter with passages retrieved from the corpus. "
             f'<span class="small-model">Answers by {model}</span></p>')
+
+
+def _on_cpu(profile: Profile) -> str:
+    return (f"<b>{escape(profile.label)}</b>, a real 4-bit model that installs with pip and runs on two CPU "
+             "cores: too small to know much by heart. <code>PROFILE=qwen2.5-3b</code> runs "
+             "Qwen2.5-3B-Instruct instead."
+             if profile.name == "embedded" else f"<b>{escape(profile.label)}</b>, 4-bit, on this machine's CPU.")
 
 
 def chips(groups: Mapping[str, Sequence[Example]]) -> str:

@@ -76,7 +76,13 @@ def make_plan(wanted: Wanted, api: Any, say: Callable[[str], None]) -> tuple[Pla
         variables["ADAPTER" if is_adapter else "TUNED_MODEL"] = reference
         profile = replace(profile, adapter=reference if is_adapter else "", tuned="" if is_adapter else reference)
     if wanted.hardware == ZERO:
+        if profile.tuned:
+            raise UserError(f"{wanted.tuned_repo} holds a whole model; on ZeroGPU the columns share one copy of the "
+                            "weights.", "Publish the adapter.gguf too (`python -m train.publish model`) and name it.")
+        if not profile.base_hf:
+            raise UserError(f"The profile {profile.name} names no weights for transformers.", "Choose another one.")
         variables["ENGINE"] = "transformers"
+        profile = replace(profile, base=profile.base_hf)
     return (Plan(wanted.repo, wanted.hardware, profile.name, variables, wanted.llama_wheel),
             deploy_models.lock_models(api, profile, say))
 
@@ -107,7 +113,7 @@ def deploy(wanted: Wanted, say: Callable[[str], None], endpoint: str | None = No
     Raises UserError for everything that can be mended.
     """
     check_wanted(wanted)
-    offline = dry_run and not wanted.tuned_repo and wanted.profile_name == "embedded"
+    offline = dry_run and not wanted.tuned_repo and wanted.profile_name == "embedded" and wanted.hardware != ZERO
     with nullcontext() if offline else hub.session(wanted.repo, "space", say, endpoint, token) as api:
         plan, locked = make_plan(wanted, api, say)
         uploads = uploads_of(plan, locked)

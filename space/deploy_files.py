@@ -20,11 +20,13 @@ from space.settings import ROOT
 HARDWARE = ("cpu-basic", "zero-a10g", "cpu-upgrade")
 ZERO = "zero-a10g"
 TAKEN = ("space/*.py", "space/*.css", "space/*.js", "assets/corpus/*.md", "assets/index/*", "assets/qa/*",
-         "assets/runs/*/*", "assets/results/*/*", "assets/support/*", "assets/img/*", "docs/*.md",
+         "assets/runs/*/*", "assets/results/*/*", "assets/support/*", "docs/pictures/*", "docs/*.md",
          "docs/decisions/*.md", "LICENSE", "CHANGELOG.md")
 LEFT = ("space/deploy*.py", "space/hub.py", "space/patience.py", "assets/results/local/*", "*.part", "*.log")
 ADAPTERS = ("assets/adapters/*/adapter.gguf", "assets/adapters/*/model_card.json")
 LARGEST_MB = 100
+PICTURE = "docs/pictures/compare.png"
+"""What a shared link to the Space shows, where `make pictures` has drawn it."""
 OWN = ("space/", "assets/", "docs/")
 """Folders of the Space that belong to us: what lies there and is not sent is removed."""
 SECRETS = re.compile(
@@ -118,6 +120,8 @@ def readme_text(plan: Plan, models: Sequence[LockedModel], root: Path = ROOT) ->
         raise UserError(f"app_file in README.md names no file ({head.get('app_file')}).", "Correct it.")
     embedded = [m for m in head.get("models", ()) if not m.startswith("Qwen/")]
     head["models"] = sorted({m.repo for m in models}) or embedded
+    if (root / PICTURE).is_file():
+        head["thumbnail"] = f"https://huggingface.co/spaces/{plan.repo}/resolve/main/{PICTURE}"
     if plan.hardware != ZERO:
         head["suggested_hardware"] = plan.hardware
     if models:

@@ -76,8 +76,8 @@ def _check_headers(api: Any, profile: models.Profile, locked: Sequence[LockedMod
     revisions = {model.repo: model.revision for model in locked}
     loose = replace(profile, base_sha256="")
     for reference, check in ((profile.base, models.check_base), (profile.tuned, models.check_tuned)):
-        if reference.startswith("hf:"):
-            repo, file, _ = split_reference(reference.removeprefix("hf:"))
+        repo, file, _ = split_reference(reference.removeprefix("hf:")) if reference.startswith("hf:") else ("", "", "")
+        if file:
             _with_prefix(api, repo, file, revisions[repo], partial(check, loose))
     if profile.adapter.startswith("hf:"):
         repo, file, _ = split_reference(profile.adapter.removeprefix("hf:"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from space.errors import UserError
 
-MANAGED = ("PROFILE", "TUNED_MODEL", "ADAPTER", "ENGINE", "BASE_HF", "ADAPTER_HF")
+MANAGED = ("PROFILE", "TUNED_MODEL", "ADAPTER", "ENGINE", "BASE_HF")
 """Variables of the Space that deploying sets, and removes where the plan has none."""
 POLL_S = 5.0
 GRACE_S = 60.0

@@ -9,7 +9,7 @@ from html import escape
 from space import stats
 from space.eval_view import chip, day, framed, heading, judge_name
 from space.plots import number, title
-from space.results import ENOUGH, EvalRecord, EvalRun, Metric
+from space.results import ENOUGH, EvalRecord, EvalRun, Metric, canonical_hash
 
 _TIE = 1e-9
 SIGNIFICANT = 0.05
@@ -56,11 +56,14 @@ class Change:
 def changes(run: EvalRun, records: Sequence[EvalRecord], other: EvalRun,
             other_records: Sequence[EvalRecord]) -> list[Change]:
     """What became of each metric of each variant, from `other` to `run`, over the questions that both
-    asked with the same words and reference and that both scored."""
+    asked with the same words and reference and that both scored; what a judge scored, only where both
+    runs had the same one."""
     asked = {(r.id, r.question, r.reference) for r in other_records}
     now = {(r.id, r.variant): r for r in records if (r.id, r.question, r.reference) in asked}
     then = {(r.id, r.variant): r for r in other_records}
     known = {m.key for m in other.metrics}
+    if not same_judge(run, other):
+        known -= judged((*records, *other_records))
     found = []
     for metric in (m for m in run.metrics if m.key in known):
         for variant in (v for v in run.variants if v in other.variants):
@@ -85,6 +88,16 @@ def _change(metric: Metric, variant: str, pairs: Sequence[tuple[float, float, st
                   up, len(pairs) - up - down, down, low, high, stats.p_value(differences, documents), asked)
 
 
+def same_judge(run: EvalRun, other: EvalRun) -> bool:
+    """Whether one judge, with the same settings, scored both."""
+    return (run.judge.get("kind"), run.judge.get("identity")) == (other.judge.get("kind"), other.judge.get("identity"))
+
+
+def judged(records: Sequence[EvalRecord]) -> set[str]:
+    """The metrics that come from a judge."""
+    return {key for r in records for key in r.verdicts}
+
+
 def differences(run: EvalRun, other: EvalRun) -> list[tuple[str, str, str]]:
     """What is not the same in the two runs: name, in `other`, in `run`."""
     def adapters(r: EvalRun) -> str:
@@ -100,10 +113,18 @@ def differences(run: EvalRun, other: EvalRun) -> list[tuple[str, str, str]]:
             ("Search index", other.index_sha256[:12], run.index_sha256[:12]),
             ("Embedder", other.embedder_sha256[:12], run.embedder_sha256[:12]),
             ("Passages", str(other.passages), str(run.passages)), ("Sampling", str(other.sampling), str(run.sampling)),
-            ("Judge", judge_name(other.judge), judge_name(run.judge)), ("Machine", other.machine, run.machine),
+            ("Judge", _judge(other, run), _judge(run, other)), ("Machine", other.machine, run.machine),
             ("Commit", other.git_revision[:10], run.git_revision[:10]),
             ("Date", day(other.created_utc), day(run.created_utc))]
     return [(name, before, after) for name, before, after in told if before != after]
+
+
+def _judge(run: EvalRun, other: EvalRun) -> str:
+    """The judge's name; with a hash of its settings where another judge has the same name."""
+    name = judge_name(run.judge)
+    if same_judge(run, other) or name != judge_name(other.judge):
+        return name
+    return f"{name}, settings {canonical_hash(run.judge.get('identity'))[:8]}"
 
 
 def comparison(run: EvalRun, other: EvalRun, found: Sequence[Change]) -> str:
@@ -124,7 +145,9 @@ def comparison(run: EvalRun, other: EvalRun, found: Sequence[Change]) -> str:
     by_metric = [[c for c in found if c.metric.key == key] for key in dict.fromkeys(c.metric.key for c in found)]
     body = "".join(_row(c, len(group) if c is group[0] else 0) for group in by_metric for c in group)
     heads = ("Metric", "Variant", escape(other.name), escape(run.name), "Change", "Improved", "Same", "Regressed")
-    return f"{head}{in_words(found)}{framed(heads, body, 'What changed', 'ev-tall')}{told}"
+    apart = ("" if same_judge(run, other) else '<p class="ev-notice">The two runs were scored by different judges, so '
+             "that the judges' scores are not compared.</p>")
+    return f"{head}{apart}{in_words(found)}{framed(heads, body, 'What changed', 'ev-tall')}{told}"
 
 
 def in_words(found: Sequence[Change]) -> str:

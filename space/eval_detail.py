@@ -3,41 +3,40 @@ facts, its support and its scores, and the passages that were found. HTML; all f
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from html import escape
-from typing import Any
+from urllib.parse import urlencode
 
 from space import key_facts
 from space.cards import identity_text
 from space.eval_questions import Row, outcome_chip
 from space.eval_view import chip
-from space.markup import blocks
+from space.evidence import passage_html
+from space.marks import KEYS, marked
 from space.plots import number, title
-from space.results import EvalRecord, EvalRun
+from space.results import EvalRecord, EvalRun, Verdict
 from space.schema import Passage
-from space.support import sentence_spans, support
-
-LEGEND = (
-    "Each sentence is shaded by how many of its words and figures occur in {what}: the stronger, the more. That is "
-    "not a verdict of truth: a sentence that turns a fact round is made of the same words.")
-_OPEN, _CLOSE = "\ue000", "\ue001"
-"""Stand for <mark> and </mark> while the text between them is escaped."""
 
 
-def detail(row: Row, run: EvalRun, place: int, count: int) -> str:
-    """The question at `place` (from 0) of `count` in the list that is shown; -1 where it is not in it."""
+def detail(row: Row, run: EvalRun, place: int, count: int, linked: bool = False) -> str:
+    """The question at `place` (from 0) of `count` in the list that is shown; -1 where it is not in it.
+    `linked`: passages lead to the corpus tab, where the page has one."""
     first = next(iter(row.answers.values()))
     where = f"{place + 1} of {count} in the list" if place >= 0 else "not among the questions that the filters leave"
     found = _found(row)
-    held = [p.text for p in found] or [e.quote for e in first.evidence]
-    what = "the passages retrieved for this question" if found else "the quotes that answer this question"
+    held = found or tuple(Passage("", e.quote, e.document, "", "") for e in first.evidence)
     answers = "".join(_answer(row, v, run, held) for v in run.variants if v in row.answers)
-    legend = f'<p class="ev-sub">{LEGEND.format(what=what)}</p>' if held else ""
+    legend = _legend("passages retrieved for this question" if found else "quotes that answer this question")
     return (f'<section class="ev-detail" data-id="{escape(row.id)}" aria-label="Question {escape(row.id)}"><header>'
             f'<p class="ev-sub">{escape(row.id)} · {escape(row.kind)} · {escape(row.document)} · {where}</p>'
             f'<h3 tabindex="-1">{escape(row.question)}</h3></header>{_wanted(first)}'
-            f'<div class="ev-answers">{answers}</div>{legend}{_passages(row, first)}</section>')
+            f'<div class="ev-answers">{answers}</div>{legend if held else ""}{_passages(row, first, linked)}</section>')
+
+
+def _legend(held: str) -> str:
+    return ('<div class="legend"><p>Every sentence is shaded by how many of its content words and figures stand in '
+            f"the {held}: {KEYS}</p><p>That is not a verdict of truth: a sentence that turns a fact round is made of "
+            "the same words.</p></div>")
 
 
 def _found(row: Row) -> tuple[Passage, ...]:
@@ -61,28 +60,14 @@ def _plain(quote: str) -> str:
     return " · ".join(filter(None, (cell.strip() for cell in quote.split("|"))))
 
 
-def _answer(row: Row, variant: str, run: EvalRun, held: Sequence[str]) -> str:
+def _answer(row: Row, variant: str, run: EvalRun, held: Sequence[Passage]) -> str:
     record = row.answers[variant]
-    body = f'<p class="ev-text">{shaded(record.text, held)}</p>' if record.text else (
+    text = marked(record.text, held, linked=False) if held else escape(record.text)
+    body = f'<p class="ev-text">{text}</p>' if record.text else (
         f'<p class="ev-withheld">{escape(record.error or "The answer is empty.")}</p>')
     return (f'<article class="ev-answer {escape(variant)}" data-variant="{escape(variant)}"><h4>{chip(variant)}'
             f"{outcome_chip(row.outcomes[variant], words=True)}</h4>{body}{_facts(record)}{_scores(record, run)}"
             f"{_verdicts(record, run)}{_made(record)}</article>")
-
-
-def shaded(text: str, held: Sequence[str]) -> str:
-    """The text with each sentence shaded by how much of it `held` contains; as it is where that is empty."""
-    if not held:
-        return escape(text)
-    html, end = "", 0
-    for s in support(text, held):
-        says = f"{s.share:.0%} of its words and figures occur there"
-        says += f"; not found: {', '.join(s.missing[:8])}" if s.missing else ""
-        html += escape(text[end:s.start]) + (
-            f'<span class="ev-sentence" style="--share:{s.share:.2f}" title="{escape(says)}">{escape(s.text)}</span>'
-            if s.terms else escape(s.text))
-        end = s.end
-    return html + escape(text[end:])
 
 
 def _facts(record: EvalRecord) -> str:
@@ -106,17 +91,16 @@ def _scores(record: EvalRecord, run: EvalRun) -> str:
 
 
 def _verdicts(record: EvalRecord, run: EvalRun) -> str:
-    """What the judge said of this answer, where the record keeps it."""
-    verdicts = getattr(record, "verdicts", None)
-    if not verdicts:
+    """What the judge said of this answer."""
+    if not record.verdicts:
         return ""
     names = {m.key: title(m) for m in run.metrics}
     said = "".join(f"<h5>{escape(names.get(key, key))}</h5><ul>{''.join(map(_verdict, found))}</ul>"
-                   for key, found in verdicts.items())
+                   for key, found in record.verdicts.items())
     return f'<details class="ev-fold"><summary>What the judge said</summary>{said}</details>'
 
 
-def _verdict(verdict: Any) -> str:
+def _verdict(verdict: Verdict) -> str:
     """A claim of the answer, or a question that the judge read out of it, and what the judge made of it."""
     reason = f" <small>{escape(verdict.reason)}</small>" if verdict.reason else ""
     return f"<li><b>{verdict.verdict:.2f}</b> {escape(verdict.claim)}{reason}</li>"
@@ -132,40 +116,26 @@ def _made(record: EvalRecord) -> str:
             f"{escape(identity_text(done.identity))}</p>")
 
 
-def _passages(row: Row, first: EvalRecord) -> str:
+def _passages(row: Row, first: EvalRecord, linked: bool) -> str:
     found = _found(row)
     if not found:
         return ""
     same = len({tuple(p.id for p in r.passages) for r in row.answers.values() if r.passages}) == 1
     readers = " and ".join(chip(v) for v, r in row.answers.items() if r.passages)
-    items = "".join(_passage(p, n, first) for n, p in enumerate(found, 1))
+    items = "".join(_passage(p, n, first, linked) for n, p in enumerate(found, 1))
     note = "" if same else "<p class='ev-sub'>The variants found different passages; these are the first one's.</p>"
     return f'<section class="ev-passages"><h4>Passages found, read by {readers}</h4>{note}{items}</section>'
 
 
-def _passage(passage: Passage, rank: int, record: EvalRecord) -> str:
+def _passage(passage: Passage, rank: int, record: EvalRecord, linked: bool) -> str:
     squeezed = " ".join(passage.text.split())
     holds = any(e.document == passage.source and " ".join(e.quote.split()) in squeezed for e in record.evidence)
     badge = '<span class="ev-badge">holds the evidence</span>' if holds else ""
     read = '<p class="ev-sub">Marked: the part that the model read.</p>' if passage.excerpt else ""
+    address = "?" + urlencode({"tab": "corpus", "doc": passage.source, "passage": passage.id})
+    link = (f'<p><a class="to-corpus" href="{escape(address)}" target="_blank" rel="noopener">Open in the corpus</a>'
+            "</p>" if linked else "")
     return (f'<details class="passage"{" open" if rank == 1 else ""}><summary><span class="rank">{rank}</span>'
             f'<span class="where">{escape(passage.title)}<small>{escape(passage.heading)}</small>{badge}</span>'
             f'<span class="score">{passage.score:.2f}</span></summary>'
-            f'<div class="passage-text">{read}{_marked(blocks(_with_marks(passage)))}</div></details>')
-
-
-def _with_marks(passage: Passage) -> str:
-    """The passage's text, its excerpt between marks, sentence by sentence, in front where it is not in the text."""
-    text, lost = passage.text.replace(_OPEN, "").replace(_CLOSE, ""), []
-    for start, end in sentence_spans(passage.excerpt):
-        wanted = passage.excerpt[start:end]
-        found = re.search(r"\s+".join(map(re.escape, wanted.split())), text)
-        if not found or "\n\n" in found[0] or "|" in found[0]:
-            lost.append(wanted)
-        else:
-            text = f"{text[:found.start()]}{_OPEN}{found[0]}{_CLOSE}{text[found.end():]}"
-    return (f"{_OPEN}{' '.join(lost)}{_CLOSE}\n\n" if lost else "") + text
-
-
-def _marked(html: str) -> str:
-    return html.replace(_OPEN, '<mark class="ev-mark">').replace(_CLOSE, "</mark>")
+            f'<div class="passage-text">{read}{passage_html(passage)}{link}</div></details>')

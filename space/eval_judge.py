@@ -15,6 +15,7 @@ from space.results import ENOUGH, EvalRun
 
 STRONG = "OPENAI_API_KEY=… python -m eval.run --part heldout --name heldout-openai --judge openai"
 WEAK, GOOD = 0.7, 0.85
+_DOUBT = "cannot be believed"
 
 
 def judge_card(run: EvalRun, runs: Sequence[EvalRun]) -> str:
@@ -51,21 +52,38 @@ def _own(judge: dict[str, Any]) -> str:
         return (f"<p>{escape(words)}</p>" if words else "") + (
             '<p class="ev-notice">No control set was scored with this judge, so nothing shows whether it can be '
             "believed.</p>")
-    trust = in_words(controls)
-    look = ' class="ev-notice"' if "cannot be believed" in trust or "do not rely" in trust else ""
-    return (f"<p>{escape(words)}</p>" if words else "") + f"<p{look}>{escape(trust)}</p>{_controls(controls)}"
+    told = words or in_words(controls)
+    if blind(controls) and _DOUBT not in told:
+        told = f"{told} {in_words(controls)}"
+    look = ' class="ev-notice"' if blind(controls) else ""
+    return f"<p{look}>{escape(told)}</p>{_controls(controls)}{_spent(judge)}"
+
+
+def blind(controls: Sequence[dict[str, Any]]) -> bool:
+    """Whether there is a control set on which the judge is no better than weak, or that it failed on."""
+    return any((_number(c.get("auroc")) or 0.0) < WEAK for c in controls)
+
+
+def _spent(judge: dict[str, Any]) -> str:
+    """What the judging took, where it was paid for."""
+    spent, dollars = judge.get("spent"), _number(judge.get("dollars"))
+    if not isinstance(spent, dict) or not dollars:
+        return ""
+    counts = ", ".join(f"{count:,} {escape(str(name).replace('_', ' '))}" for name, count in spent.items()
+                       if isinstance(count, int))
+    return f"<p><b>Judging took</b> {counts}: about ${dollars:,.2f}.</p>"
 
 
 def in_words(controls: Sequence[dict[str, Any]]) -> str:
     """How far a judge can be believed, by the worst it does on a control set."""
     known = [c for c in controls if _number(c.get("auroc")) is not None]
     if not known:
-        return "The judge's scores of the control sets are missing: do not rely on it."
+        return f"This judge {_DOUBT}: its scores of the control sets are missing."
     worst = min(known, key=lambda c: _number(c.get("auroc")) or 0.0)
     auroc = _number(worst.get("auroc")) or 0.0
     name = worst.get("name", "one control set")
     if auroc < WEAK:
-        return f"This judge cannot be believed on “{name}”: it tells good from bad there little better than chance."
+        return f"This judge {_DOUBT} on “{name}”: it tells good from bad there little better than chance."
     if auroc < GOOD:
         return f"This judge orders answers, with errors: at worst, on “{name}”, its AUROC is {auroc:.2f}."
     return f"This judge tells good from bad in every control set (AUROC {auroc:.2f} or more)."

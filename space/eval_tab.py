@@ -31,13 +31,19 @@ from space.eval_state import ANY, View, from_fields, from_parameters
 from space.links import page_link
 from space.results import EvalRun, Metric, list_runs
 from space.settings import load_settings
+from space.vote_card import vote_card
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 Updates = dict[Any, Any]
 
 
+HEAD = ('<div class="page-head"><h1>Evaluation</h1><p>The columns of the Compare tab, asked many questions through the '
+        "same code: what fine-tuning and retrieval change, how sure that is, and every answer to read.</p></div>")
+
+
 def build(page: gr.Blocks) -> None:
     """Draw the tab inside the current Blocks, which is `page`."""
+    gr.HTML(HEAD, elem_id="eval-head", apply_default_css=False, js_on_load=None)
     Dashboard(page, Context.block if isinstance(Context.block, gr.Tab) else None)
 
 
@@ -52,21 +58,23 @@ class Dashboard:
             self._draw_summary()
             self._draw_more()
             self._draw_questions()
+        self.votes = gr.HTML(elem_id="eval-votes", js_on_load=None)
         self.view = [self.run, self.vs, self.metric, self.q, self.kind, self.document, self.outcome, self.sort,
                      self.open]
-        self.all = [self.drawn, self.link, self.state, self.body, self.csv, self.json, self.facts, self.words,
-                    self.bars, self.table, self.judge, self.against, self.spread, self.breakdown, self.speed,
-                    *self.speeds, self.questions, self.detail, self.steps, *self.view]
+        self.all = [self.drawn, self.pickers, self.copy, self.link, self.state, self.body, self.csv, self.json,
+                    self.facts, self.words, self.bars, self.table, self.judge, self.against, self.spread,
+                    self.breakdown, self.speed, *self.speeds, self.questions, self.detail, self.steps, self.votes,
+                    *self.view]
         self._connect(page, tab)
 
     def _draw_picker(self) -> None:
-        with gr.Row(elem_id="eval-pick"):
+        with gr.Row(elem_id="eval-pick", visible=False) as self.pickers:
             self.run = gr.Dropdown([], label="Run", elem_id="eval-run", filterable=False, min_width=220)
             self.vs = gr.Dropdown([], label="Compare with", elem_id="eval-vs", filterable=False, min_width=220)
         with gr.Row(elem_id="eval-tools"):
-            self.copy = gr.Button("Copy link", elem_id="eval-copy", size="md")
-            self.csv = gr.DownloadButton("CSV", elem_id="eval-csv", size="md")
-            self.json = gr.DownloadButton("JSON", elem_id="eval-json", size="md")
+            self.copy = gr.Button("Copy link", elem_id="eval-copy", size="md", visible=False)
+            self.csv = gr.DownloadButton("CSV", elem_id="eval-csv", size="md", visible=False)
+            self.json = gr.DownloadButton("JSON", elem_id="eval-json", size="md", visible=False)
             self.again = gr.Button("Reload runs", elem_id="eval-again", size="md")
         self.link = gr.Textbox(label="Link to this view", visible=False, buttons=["copy"], elem_id="eval-link")
         self.state = gr.HTML(elem_id="eval-state", js_on_load=None)
@@ -113,7 +121,9 @@ class Dashboard:
 
     def _connect(self, page: gr.Blocks, tab: gr.Tab | None) -> None:
         page.load(self.load, outputs=self.all, **QUIET).then(None, js=FOLLOW)
+        page.load(vote_card, outputs=self.votes, **QUIET)
         if tab:
+            tab.select(vote_card, outputs=self.votes, **QUIET)
             tab.select(self.select, self.drawn, self.all, **QUIET)
         for event in (self.run.input, self.vs.input, self.again.click):
             event(self.pick, self.view, self.all, **QUIET)
@@ -173,10 +183,13 @@ class Dashboard:
         now = replace(wanted, run=wanted.run if wanted.run in names else view.first_run(runs))
         if wanted.run and wanted.run != now.run:
             problems = [f"There is no run {wanted.run}.", *problems]
-        updates: Updates = {self.drawn: True, self.link: gr.Textbox(visible=False)}
         opened = _opened(now)
+        updates: Updates = {self.drawn: True, self.link: gr.Textbox(visible=False), self.votes: vote_card(),
+                            self.pickers: gr.Row(visible=opened is not None),
+                            self.copy: gr.Button(visible=opened is not None)}
         if opened is None:
-            return updates | {self.state: view.empty(problems), self.body: gr.Column(visible=False)}
+            return updates | {self.state: view.empty(problems), self.body: gr.Column(visible=False),
+                              self.csv: gr.DownloadButton(visible=False), self.json: gr.DownloadButton(visible=False)}
         if opened.problem:
             problems = [opened.problem, *problems]
         others = [r for r in runs if r.name != now.run]
@@ -193,7 +206,8 @@ class Dashboard:
         figures = [plots.bars(run, [m]) for m in others] + [None] * (len(self.speeds) - len(others))
         as_csv, as_json = downloads(opened)
         return {
-            self.csv: gr.DownloadButton(value=str(as_csv)), self.json: gr.DownloadButton(value=str(as_json)),
+            self.csv: gr.DownloadButton(value=str(as_csv), visible=True),
+            self.json: gr.DownloadButton(value=str(as_json), visible=True),
             self.body: gr.Column(visible=True), self.facts: view.provenance(run), self.words: view.words(run, shares),
             self.bars: plot(plots.bars(run, shares)),
             self.table: view.means_table(run, shares, bool(strong_runs(runs))),
@@ -239,7 +253,7 @@ class Dashboard:
             return {self.detail: "", self.steps: gr.Row(visible=False), self.open: ""}
         ids = [r.id for r in eval_questions.select(opened.rows, now)]
         place = ids.index(row.id) if row.id in ids else -1
-        return {self.detail: detail(row, opened.run, place, len(ids)), self.steps: gr.Row(visible=True),
+        return {self.detail: detail(row, opened.run, place, len(ids), linked=True), self.steps: gr.Row(visible=True),
                 self.open: row.id}
 
     def _step(self, now: View, by: int) -> Updates:

@@ -107,7 +107,8 @@ def provenance(run: EvalRun) -> str:
 def contents() -> str:
     """Links to the sections of the page."""
     parts = {"eval-says": "What the run shows", "eval-judge": "The judge", "eval-closer": "One metric closer",
-             "eval-fast": "Speed", "eval-list": "Every question"}
+             "eval-fast": "Speed", "eval-list": "Every question",
+             "votes-name": "Visitors' votes"}
     items = "".join(f'<li><a href="#{anchor}">{name}</a></li>' for anchor, name in parts.items())
     return f'<nav aria-label="On this page"><ul class="ev-nav">{items}</ul></nav>'
 

@@ -82,14 +82,19 @@ def _passage(passage: Passage, number: int, partly: bool) -> str:
         f'<small>{escape(passage.heading)}</small></span>'
         f'<span class="score"><abbr title="0.7 x cosine + 0.3 x BM25; cosine {passage.cosine:.2f}">'
         f'score {passage.score:.2f}</abbr></span></summary>'
-        f'<div class="passage-text">{note}{_marked(blocks(with_excerpt(passage)))}'
+        f'<div class="passage-text">{note}{passage_html(passage)}'
         f'<p><a class="to-corpus" href="{escape(link)}" target="_blank" rel="noopener">Open in the corpus</a></p></div>'
         f'</details>')
 
 
+def passage_html(passage: Passage) -> str:
+    """The passage's text with what the model read of it marked."""
+    return _marked(blocks(with_excerpt(passage)))
+
+
 def with_excerpt(passage: Passage) -> str:
     """The passage's text, its excerpt between marks; where it is not found word for word, it stands first."""
-    text, lost = passage.text, []
+    text, lost = passage.text.replace(_OPEN, "").replace(_CLOSE, ""), []
     for start, end in sentence_spans(passage.excerpt):
         words = passage.excerpt[start:end].split()
         found = re.search(r"\s+".join(map(re.escape, words)), text)

@@ -12,11 +12,11 @@ from space.schema import Example
 
 GROUPS = {
     "heldout": ("Held-out facts", (
-        "deepseek-r1-zero-03", "deepep-16", "lora-06", "ragas-04")),
+        "deepseek-r1-zero-03", "deepep-16", "lora-06")),
     "paraphrase": ("Trained facts, reworded", (
-        "dualpipe-02-p", "minilm-and-sentence-embeddings-11-p", "eplb-15-p", "deepseek-moe-17-p")),
+        "dualpipe-02-p", "minilm-and-sentence-embeddings-11-p", "deepseek-moe-17-p")),
     "unanswerable": ("Not in the corpus", (
-        "flashmla-24", "rag-23", "deepseek-moe-24")),
+        "flashmla-24", "rag-23")),
 }
 """For each group its label and its questions: short ones, of different documents."""
 MEANINGS = {

@@ -16,22 +16,23 @@ from space.support import SentenceSupport, support
 
 LEVELS = ((0.85, 3), (0.6, 2), (0.3, 1), (0.0, 0))
 """From which share of found words and figures a sentence is shaded how strongly."""
-LEGEND = (
-    "<p>Every sentence is shaded by how many of its content words and figures stand in the passages below; "
-    "all columns are held to the same passages, also those that never read them. "
+KEYS = (
     "<span class='keys'><span class='sentence s3'>nearly all</span> <span class='sentence s2'>most</span> "
     "<span class='sentence s1'>some</span> <span class='sentence s0'>few or none</span> "
-    "<span><u class='absent'>42</u> a figure that no passage has</span></span></p>"
+    "<span><u class='absent'>42</u> a figure that no passage has</span></span>")
+LEGEND = (
+    "<p>Every sentence is shaded by how many of its content words and figures stand in the passages below; "
+    f"all columns are held to the same passages, also those that never read them. {KEYS}</p>"
     "<p>This says <b>found in the passages</b>, not true: a sentence that turns a fact round uses the same words, "
     "and a right sentence may stand in none of these passages. Point at a sentence, or move to it with the Tab key, "
     "to see its passage; Enter goes there.</p>")
 
 
-def marked(text: str, passages: Sequence[Passage]) -> str:
-    """An answer whose sentences are shaded and linked to the passage that holds most of them."""
+def marked(text: str, passages: Sequence[Passage], linked: bool = True) -> str:
+    """An answer whose sentences are shaded and, where `linked`, lead to the passage that holds most of them."""
     html, end = "", 0
     for sentence in support(text, [passage_text(p) for p in passages]):
-        html += escape(text[end:sentence.start]) + _sentence(sentence)
+        html += escape(text[end:sentence.start]) + _sentence(sentence, linked)
         end = sentence.end
     return html + escape(text[end:])
 
@@ -41,7 +42,7 @@ def level(share: float) -> int:
     return next(strength for least, strength in LEVELS if share >= least)
 
 
-def _sentence(found: SentenceSupport) -> str:
+def _sentence(found: SentenceSupport, linked: bool) -> str:
     if not found.terms:
         return escape(found.text)
     says = f"{found.share:.0%} of its words and figures are in the passages"
@@ -51,7 +52,7 @@ def _sentence(found: SentenceSupport) -> str:
         says += f"; not there: {', '.join(found.missing[:8])}"
     inner = _with_absent(found.text, found.numbers_missing)
     kind = f'class="sentence s{level(found.share)}" title="{escape(says)}"'
-    if found.passage_index is None:
+    if found.passage_index is None or not linked:
         return f'<span {kind}>{inner}</span>'
     number = found.passage_index + 1
     return f'<a {kind} href="#read-{number}" data-passage="{number}">{inner}</a>'

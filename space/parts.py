@@ -6,7 +6,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from space import excerpts, models
+from space import excerpts, models, remote, zero_gpu
 from space.engine import LocalEngine
 from space.retriever import Retriever
 from space.schema import Passage
@@ -14,7 +14,19 @@ from space.settings import ASSETS, load_settings
 
 
 @cache
-def load_engine() -> LocalEngine:
+def load_engine() -> LocalEngine | remote.RemoteEngine | zero_gpu.TransformersEngine:
+    """The engine of the running app: on the server that ENGINE_URL names, by transformers where ENGINE says so, else
+    llama.cpp on this machine."""
+    if server := remote.server_named():
+        return remote.RemoteEngine(server)
+    if zero_gpu.switched_on():
+        settings = load_settings()
+        return zero_gpu.TransformersEngine(models.load_profile(settings.profile), settings.context_tokens)
+    return local_engine()
+
+
+@cache
+def local_engine() -> LocalEngine:
     """The engine of the PROFILE setting. Cheap: the models load at first use or by `warm`."""
     settings = load_settings()
     return LocalEngine(models.load_profile(settings.profile), settings.context_tokens,

@@ -7,6 +7,7 @@ tokens off, so that a typed `<|im_start|>` stays plain text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -76,3 +77,14 @@ def encode(pieces: Sequence[Piece], tokenize: Tokenize) -> list[int]:
 def text(pieces: Sequence[Piece]) -> str:
     """The prompt as one string, for showing; not for tokenising."""
     return "".join(piece.text for piece in pieces)
+
+
+_CONTROL = re.compile(r"<\|(\w*)\|>")
+_TURN = re.compile(r"<\|im_start\|>(\w+)\n(.*?)<\|im_end\|>", re.DOTALL)
+
+
+def turns(pieces: Sequence[Piece]) -> list[dict[str, str]]:
+    """The prompt as chat messages for a server, which tokenises everything with special tokens on: control
+    tokens that a person or a document wrote get a space inside, so that they stay text."""
+    whole = "".join(p.text if p.control else _CONTROL.sub(r"<| \1 |>", p.text) for p in pieces)
+    return [{"role": role, "content": content} for role, content in _TURN.findall(whole)]

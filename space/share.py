@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from space.errors import UserError
 from space.follow_up import TURNS
 from space.links import page_link
 from space.options import NAMES, check_options
+from space.questions import clean_question
 
 TAB = "compare"
 _BETWEEN = "\n"
@@ -44,8 +46,11 @@ def read(query: Mapping[str, str]) -> Asked | None:
     question = str(query.get("q", "")).strip()
     if query.get("tab", TAB) != TAB or not question:
         return None
-    earlier = [turn.strip() for turn in str(query.get("after", "")).split(_BETWEEN) if turn.strip()]
-    return Asked(question, tuple(earlier[:TURNS]), tuple(_option(name, query.get(name)) for name in NAMES))
+    earlier = []
+    for turn in str(query.get("after", "")).split(_BETWEEN)[:TURNS]:
+        with suppress(UserError):
+            earlier.append(clean_question(turn))
+    return Asked(question, tuple(earlier), tuple(_option(name, query.get(name)) for name in NAMES))
 
 
 def _option(name: str, value: str | None) -> Any:

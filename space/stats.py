@@ -67,9 +67,9 @@ def _by_document(values: Sequence[float], documents: Sequence[str]) -> tuple[Any
     return np.bincount(place, weights=np.asarray(values, dtype=float)), np.bincount(place)
 
 
-def auroc(good: Sequence[float], bad: Sequence[float]) -> float:
+def auroc(good: Any, bad: Any) -> float:
     """Chance that a good item scores above a bad one, ties counting half (Mann-Whitney U / nm); 0.5 where
-    either side is empty."""
+    either side is empty. Both are arrays or sequences of scores."""
     import numpy as np
 
     if not len(good) or not len(bad):

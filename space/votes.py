@@ -155,21 +155,22 @@ def _scheduler(folder: Path) -> Any:
     try:
         return CommitScheduler(repo_id=dataset, repo_type="dataset", folder_path=folder, path_in_repo=IN_REPOSITORY,
                                every=EVERY_MINUTES, private=True, token=token, allow_patterns="votes-*.jsonl")
-    except Exception:
-        log.exception("votes stay on this machine: the dataset %s cannot be used", dataset)
+    except Exception as error:
+        log.warning("votes stay on this machine, the dataset %s cannot be used: %s", dataset, error)
         return None
 
 
-def fetch(folder: Path | None = None) -> None:
-    """Fetch the votes of earlier starts from the dataset, if one is configured; slow, for a background thread."""
+def start(folder: Path | None = None) -> None:
+    """Open the dataset, if one is configured, and fetch the votes of earlier starts; slow, for a background thread."""
+    folder = folder or load_settings().votes
     dataset, token = load_settings().votes_dataset, os.environ.get("HF_TOKEN", "")
     if not dataset or not token:
         return
     from huggingface_hub import snapshot_download
 
-    place = (folder or load_settings().votes) / "hub"
     try:
-        snapshot_download(dataset, repo_type="dataset", token=token, local_dir=place,
+        _store(folder)
+        snapshot_download(dataset, repo_type="dataset", token=token, local_dir=folder / "hub",
                           allow_patterns=f"{IN_REPOSITORY}/votes-*.jsonl")
-    except Exception:
-        log.exception("the votes in %s cannot be fetched; only those since this start are counted", dataset)
+    except Exception as error:
+        log.warning("the votes in %s cannot be fetched, only those since this start are counted: %s", dataset, error)

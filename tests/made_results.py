@@ -8,19 +8,20 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from eval import metrics, results
+from eval.judge import metrics_of
 from eval.run import slice_of
 from space.questions import evidence_passages, load_examples
-from space.results import Metric
+from space.results import Verdict
 from space.retriever import read_passages
 from space.schema import AnswerDone, ModelIdentity, Sampling
 from space.settings import ASSETS
 from tests.eval.fake_run import embed
 
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script> ${alert(3)} {{value}} & \"so\""
-FAITHFUL = Metric("faithfulness", "Faithfulness to the evidence (local judge)", "higher")
-RELEVANT = Metric("answer_relevancy", "Answer relevancy (local judge)", "higher")
-SHUFFLED = {"name": "answers with shuffled evidence", "auroc": 0.97, "low": 0.94, "high": 0.99, "n": 194}
-SWAPPED = {"name": "answers with a number or name swapped", "auroc": 0.66, "low": 0.58, "high": 0.73, "n": 194}
+FAITHFUL, _, RELEVANT = metrics_of("local judge")
+SHUFFLED = {"name": "Faithfulness: the evidence of another question", "auroc": 0.97, "low": 0.94, "high": 0.99,
+            "n": 120}
+SWAPPED = {"name": "Faithfulness: a number changed", "auroc": 0.66, "low": 0.58, "high": 0.73, "n": 112}
 JUDGE = {
     "kind": "local", "name": "lexical support + MiniLM", "controls": [SHUFFLED, SWAPPED],
     "words": "It notices evidence that does not belong to the answer; a swapped number it often misses."}
@@ -86,7 +87,10 @@ def _judged(record, chance):
     if record.kind == "unanswerable" or not record.done:
         return record
     right = record.scores["key_facts"]
-    scores = record.scores | {FAITHFUL.key: round(min(max(chance.gauss(0.35 + 0.5 * right, 0.2), 0), 1), 4)}
+    score = round(min(max(chance.gauss(0.35 + 0.5 * right, 0.2), 0), 1), 4)
+    scores = record.scores | {FAITHFUL.key: score}
+    said = {FAITHFUL.key: (Verdict(record.text[:80], score, "not in the passages: 12" if score < 0.5 else ""),)}
+    record = replace(record, verdicts=said)
     if record.variant == "plain" and chance.random() < 0.4:
         return replace(record, scores=scores, unscored={RELEVANT.key: "The judge gave no verdict."})
     return replace(record, scores=scores | {RELEVANT.key: round(min(max(chance.gauss(0.6, 0.2), 0), 1), 4)})

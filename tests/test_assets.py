@@ -2,11 +2,16 @@
 
 import hashlib
 import json
+import re
 
 import pytest
 
+from eval import results
 from space import corpus, models
-from space.settings import ASSETS, ROOT
+from space.questions import load_examples
+from space.results import read_run, read_samples
+from space.schema import VARIANTS
+from space.settings import ASSETS, ROOT, Settings
 from train.config import Recipe
 
 CARDS = sorted((ASSETS / "adapters").glob("*/model_card.json"))
@@ -35,6 +40,44 @@ def test_every_adapter_has_its_true_card(path):
     assert json.loads((run / "run.json").read_text()) == card
     steps = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert max(s["step"] for s in steps) == card["steps"]
+
+
+PROOFS = sorted((ASSETS / "runs").glob("*/parity.json"))
+
+
+@pytest.mark.parametrize("path", PROOFS, ids=lambda p: p.parent.name)
+def test_every_proof_of_parity_is_of_the_adapter_that_ships_and_keeps_its_bounds(path):
+    proof = json.loads(path.read_text())
+    card = json.loads((ASSETS / "adapters" / path.parent.name / "model_card.json").read_text())
+    assert proof["adapter_sha256"] == card["adapter_sha256"], f"run `python -m train.parity {path.parent.name}`"
+    assert proof["prompts"] == proof["same_prompt_tokens"] == 40 and proof["answer_tokens"] > 400
+    assert proof["troubles"] == [] and len(proof["splits"]) <= 2 and proof["q4_k_m"]["first"] >= 0.9
+    assert all(split["margin"] <= 0.05 for split in proof["splits"])
+
+
+RUNS = sorted(Settings.results.glob("*/run.json"))
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda p: p.parent.name)
+def test_shipped_runs_are_those_of_what_ships_today(path):
+    """Stale numbers fail the build: prompts, adapter, corpus, index, questions, judge."""
+    run = read_run(path.parent)
+    assert results.stale(path.parent, run) == [], "make the run again, or remove it"
+    assert len(read_samples(path.parent, run)) == run.questions * len(run.variants)
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda p: p.parent.name)
+def test_what_a_stand_in_answered_never_ships(path):
+    identity = read_run(path.parent).judge.get("identity", {})
+    assert not re.search(r"127\.|localhost|0\.0\.0\.0|\[::1\]|stand-?in|fake", json.dumps(identity), re.I)
+
+
+@pytest.mark.skipif(not RUNS, reason="no run has been shipped yet")
+def test_the_full_runs_ship():
+    shipped = {run.part: run for run in map(read_run, (p.parent for p in RUNS)) if run.judge["kind"] == "local"}
+    for part in ("heldout", "paraphrase"):
+        assert shipped[part].questions == len(load_examples(part=part))
+        assert set(shipped[part].variants) == set(VARIANTS)
 
 
 def test_an_adapter_ships():

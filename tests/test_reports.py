@@ -33,7 +33,7 @@ def command_troubles(command):
     if not module_file(module).is_file():
         return [module]
     source = module_file(module).read_text(encoding="utf-8")
-    options = [o for o in re.findall(r"(--[a-z][\w-]*)", rest) if f'"{o}"' not in source]
+    options = [o for o in re.findall(r"(--[a-z][\w-]*)", rest) if not re.search(rf"[\s\"\[]{o}[\s\"\]]", source)]
     return options + [p for p in re.findall(r"\S+\.toml", rest) if not (ROOT / p).is_file()]
 
 

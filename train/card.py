@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from space import prompts
 from space.questions import KINDS, PARTS
 from space.settings import ROOT
+from train import card_usage
 
 PRETTY_NAME = "Questions about AI papers, with evidence"
 HUB_IDS = {"SmolLM2-135M-Instruct": ("HuggingFaceTB/SmolLM2-135M-Instruct", {"license": "apache-2.0"}),
@@ -101,6 +101,11 @@ behind retrieved passages (`with_passages`). Its training rows are those that th
 `{recipe["name"]}`, seed {recipe["seed"]}: for each question {recipe["rag_rows"]} with up to {recipe["rag_passages"]}
 passages); some carry passages without the evidence, and then the reference says that they do not answer.
 
+## Intended use
+
+To train and to judge small models on questions with evidence, and as an example of how such a set is made and split.
+Report on `heldout` and choose on `dev`; train on neither. It says nothing about subjects outside its documents.
+
 ## How it was made, and its limits
 
 {facts.story.strip() or "No description lies beside the questions file."}
@@ -145,26 +150,14 @@ questions about AI papers, alone or from passages put before the question. {reci
 Files: {", ".join(f"`{name}`" for name in files)}. The adapter was trained on the weights of `{about["base_file"]}`,
 so use it with that file; on another quantisation of the base it works, but its answers are not those measured here.
 
+## Intended use
+
+For looking at what fine-tuning and retrieval change in a small model, on questions about the documents of one corpus,
+with the answer's passages at hand. Not for decisions, not as a source, and not for people who cannot check it.
+
 ## Run it
 
-```sh
-hf download {repo} adapter.gguf --local-dir .
-llama-cli -m {about["base_file"]} --lora adapter.gguf --temp 0 -cnv \\
-  -sys "{prompts.SYSTEM}"
-```
-
-```python
-from llama_cpp import Llama
-
-llm = Llama("{about["base_file"]}", lora_path="adapter.gguf", n_ctx=2048)
-llm.create_chat_completion(temperature=0, max_tokens=200, messages=[
-    {{"role": "system", "content": "{prompts.SYSTEM}"}},
-    {{"role": "user", "content": "Under which open-source license does DeepSeek publish 3FS?"}}])
-```
-
-The system prompt is the one of the training rows, so send it along. Passages go into the user's turn as
-`Passages:`, then each as `[1] Title: Heading` with its text below, then `Question: …`.
-
+{card_usage.usage(about, files, repo, base)}
 ## Results
 
 {results.strip() or "No evaluation was published with this adapter; the loss below says how well it learned, no more."}

@@ -115,11 +115,12 @@ def load_recipe(path: Path) -> Recipe:
         if key not in values:
             raise UserError(f"{path.name} lacks {key!r}.", "Add it.")
     recipe = Recipe(**values)
-    _check(recipe, path.name)
+    check(recipe, path.name)
     return recipe
 
 
-def _check(recipe: Recipe, name: str) -> None:
+def check(recipe: Recipe, name: str) -> None:
+    """Refuse, with a UserError that names the key, values that are out of bounds or exclude each other."""
     for holds, sentence in [*_values(recipe), *_combinations(recipe)]:
         if not holds:
             raise UserError(f"In {name}: {sentence}.", "Correct the recipe.")

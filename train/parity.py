@@ -15,8 +15,10 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +105,8 @@ def troubles(splits: Sequence[Split], quantized: Agreement, count: int, same_tok
 
 
 def prove(source: export.Source, pieces: Sequence[Sequence[prompts.Piece]], max_tokens: int, out: Path,
-          threads: int) -> dict[str, Any]:
-    """Export under `out`, ask all files the same prompts, and return the record."""
+          threads: int, say: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+    """Export under `out`, ask all files the same prompts, and return the record; `say` hears what is done next."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -112,6 +114,7 @@ def prove(source: export.Source, pieces: Sequence[Sequence[prompts.Piece]], max_
     from train.base import tokenize_with
 
     started = time.monotonic()
+    say("exporting")
     made = {form: export.make(source, form, out) for form in ("merged", "f16", "q4_k_m")}
     tokenizer = AutoTokenizer.from_pretrained(made["merged"])
     tokenize = tokenize_with(tokenizer)
@@ -120,9 +123,14 @@ def prove(source: export.Source, pieces: Sequence[Sequence[prompts.Piece]], max_
     same_tokens = sum(prompts.encode(p, weights.tokenize) == ids for p, ids in zip(pieces, asked, strict=True))
     if not weights.is_end(tokenizer.eos_token_id):
         raise UserError("The exported GGUF has another end token than the merged folder.", "Export it again.")
-    exact = llama.greedy(made["f16"], asked, max_tokens, threads)
-    small = agreement(llama.greedy(made["q4_k_m"], asked, max_tokens, threads), exact)
-    served = agreement(llama.greedy(source.base, asked, max_tokens, threads, source.adapter), exact)
+    say("asking the float16 GGUF, the q4_k_m one, and the adapter on the 4-bit base")
+    files: list[tuple[Path, Path | None]] = [(made["f16"], None), (made["q4_k_m"], None), (source.base, source.adapter)]
+    with ProcessPoolExecutor(len(files), get_context("spawn")) as pool:  # a thread for each beats many for one
+        each = max(threads // len(files), 1)
+        exact, *others = [work.result() for work in [pool.submit(llama.greedy, file, asked, max_tokens, each, adapter)
+                                                     for file, adapter in files]]
+    small, served = (agreement(answers, exact) for answers in others)
+    say("reading the same answers in transformers")
     model = AutoModelForCausalLM.from_pretrained(made["merged"], dtype=torch.float32).eval()
     splits = find_splits(model, tokenizer, asked, exact)
     return {
@@ -164,7 +172,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         source = export.load_source(options.name, options.adapters)
         record = prove(source, dev_prompts(options.prompts), options.max_tokens,
-                       ROOT / "work" / "export" / options.name, load_settings().thread_count)
+                       ROOT / "work" / "export" / options.name, load_settings().thread_count,
+                       lambda line: print(line, file=sys.stderr, flush=True))
         (options.runs / options.name).mkdir(parents=True, exist_ok=True)
         write_json(options.runs / options.name / "parity.json", record)
     except UserError as error:

@@ -44,7 +44,7 @@ def model_uploads(folder: Path, repo: str, results: str = "") -> list[hub.Upload
 
     Raises UserError where the adapter is missing, is no adapter, or is not the one of its card.
     """
-    from train import card
+    from train import card, card_usage
 
     about = _read_card(folder)
     adapter = folder / "adapter.gguf"
@@ -67,7 +67,8 @@ def model_uploads(folder: Path, repo: str, results: str = "") -> list[hub.Upload
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder / 'model_card.json'} is not complete ({error!r}).",
                         "Run `make train` again.") from error
-    return [hub.upload_of("README.md", text.encode()), *uploads]
+    modelfile = hub.upload_of("Modelfile", card_usage.modelfile(about["base_file"]).encode())
+    return [hub.upload_of("README.md", text.encode()), modelfile, *uploads]
 
 
 def _read_card(folder: Path) -> dict[str, Any]:
@@ -87,17 +88,26 @@ def _read_card(folder: Path) -> dict[str, Any]:
 
 def _uploads(options: argparse.Namespace, scratch: Path) -> list[hub.Upload]:
     if options.kind == "model":
-        try:
-            results = options.results.read_text(encoding="utf-8") if options.results else ""
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{options.results} cannot be read ({error}).", "Name a Markdown file.") from None
-        return model_uploads(options.adapter, options.repo, results)
+        return model_uploads(options.adapter, options.repo, _results(options))
     if options.data is None:
         from train import dataset
         from train.config import load_recipe
 
         dataset.export(scratch, load_recipe(options.recipe), say=lambda line: print(line, flush=True))
     return dataset_uploads(options.data or scratch, options.repo)
+
+
+def _results(options: argparse.Namespace) -> str:
+    """Markdown for the card: the named file, else the newest run that this adapter answered."""
+    from train import card_results
+
+    if not options.results:
+        found = card_results.run_of(str(_read_card(options.adapter)["adapter_sha256"]))
+        return card_results.results_section(found) if found else ""
+    try:
+        return str(options.results.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{options.results} cannot be read ({error}).", "Name a Markdown file.") from None
 
 
 def run(options: argparse.Namespace) -> None:
@@ -128,7 +138,8 @@ def main(argv: list[str] | None = None) -> int:
                                  help="whose chat rows are written, without --data")
         else:
             command.add_argument("--adapter", type=Path, default=ASSETS / "adapters" / "smollm2-135m")
-            command.add_argument("--results", type=Path, help="Markdown to put under Results in the card")
+            command.add_argument("--results", type=Path,
+                                 help="Markdown for Results in the card; default: the newest run of this adapter")
     options = parser.parse_args(argv)
     try:
         run(options)

@@ -158,7 +158,7 @@ def main(arguments: list[str] | None = None) -> int:
           f"{' + ' + adapter.name if adapter else ''}, {args.threads} threads, {args.answer_tokens} tokens an answer")
     systems = [Process(name, model, adapter, args.threads, settings.context_tokens) for name in names]
     try:
-        measure(systems, [Load(1, -1, 8, args.passage_tokens)])  # files are read, buffers are made
+        measure(systems, [Load(1, 1_000_000, 8, args.passage_tokens)])  # files are read, buffers are made
         for users in map(int, args.users.split(",")):
             rounds = measure(systems, [Load(users, seed, args.answer_tokens, args.passage_tokens)
                                        for seed in range(args.rounds)])

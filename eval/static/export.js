@@ -250,7 +250,7 @@ async function openDocument(id, passage) {
   if (!Object.hasOwn(documents, id)) return;
   const box = $("corpus-view");
   box.innerHTML = documents[id];
-  const part = passage && [...box.querySelectorAll(".bit")].find((b) => b.querySelector(".bit-head [data-passage]")?.dataset.passage === passage);
+  const part = !passage ? null : [...box.querySelectorAll(".bit")].find((b) => b.querySelector(".bit-head [data-passage]")?.dataset.passage === passage);
   part?.classList.add("linked");
   keep({ doc: id, passage: part ? passage : "" });
   (part ?? box).scrollIntoView({ block: "start" });

@@ -6,6 +6,7 @@ import urllib.request
 import pytest
 
 from space import app, parts
+from space.launch import launch_settings
 from space.settings import load_settings
 from tests import made_results
 from tests.fakes import FakeEngine, FakeRetriever
@@ -76,8 +77,8 @@ def served(fake, tmp_path_factory):
     patch.setattr(parts, "load_retriever", FakeRetriever)
     load_settings.cache_clear()
     page = app.build()
-    _, url, _ = page.launch(prevent_thread_lock=True, server_name="127.0.0.1", server_port=None, quiet=True,
-                            theme=app.theme(), css_paths=app.STYLES, ssr_mode=False, footer_links=[])
+    settings = launch_settings(page, load_settings()) | {"server_port": None}
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, theme=app.theme(), css_paths=app.STYLES, **settings)
     urllib.request.urlopen(url, timeout=60)
     yield url
     page.close()

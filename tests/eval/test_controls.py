@@ -70,3 +70,4 @@ def test_too_few_questions_for_controls(examples):
     said = describe(controls, {c.item: Judged(float(c.kind == GOOD)) for c in controls})
     assert all(r["low"] is None for r in said["controls"])
     assert not [c for c in controls if c.kind == "shuffled"]
+    assert ("too few documents" if examples else "No control set could be made") in said["words"]

@@ -110,6 +110,8 @@ def test_a_stale_run_is_told_from_a_true_one(tmp_path, monkeypatch):
     for change, word in (({"corpus_sha256": "x"}, "corpus"), ({"dataset_sha256": "x"}, "questions"),
                          ({"index_sha256": "x"}, "search index"), ({"embedder_sha256": "x"}, "embedding model"),
                          ({"models": {"plain": IDENTITY}}, "base model"),
+                         ({"sentences_read": 99}, "number of sentences read"),
+                         ({"judge": {"kind": "local", "identity": {}}}, "local judge"),
                          ({"models": {"tuned": replace(IDENTITY, sha256=base, adapter="a", adapter_sha256="x")}},
                           "adapter")):
         assert results.stale(tmp_path / "a", replace(run, **change)) == [f"The {word} changed since the run a."]

@@ -6,22 +6,24 @@ import time
 
 import pytest
 
+from eval import judge as judging
 from eval import run
 from space import parts
 from space.errors import UserError
 from space.questions import load_examples, topic
 from space.results import read_run, read_samples
-from space.settings import ROOT
+from space.settings import ROOT, load_settings
 from tests.eval import fake_run
 from tests.fakes import FakeEngine
 
 ALL = "plain,tuned,plain_rag,tuned_rag"
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
 @pytest.fixture
 def evaluate(tmp_path, monkeypatch):
     """`eval.run` with fakes, answers in tmp/NAME, results in tmp/results."""
-    for module, name in ((parts, "load_engine"), (parts, "load_retriever"), (run, "embed")):
+    for module, name in ((parts, "load_engine"), (parts, "load_retriever"), (run, "embed"), (judging, "load_judge")):
         monkeypatch.setattr(module, name, getattr(module, name))  # so that it is put back
 
     def call(name, *arguments, engine=None):
@@ -47,6 +49,17 @@ def test_a_run_writes_its_results(evaluate, tmp_path, capsys):
     assert not list((tmp_path / "results").rglob("answers*"))
     out = capsys.readouterr().out
     assert "| plain_rag | 8 | 0 |" in out and "Key facts all there: " in out
+
+
+def test_the_profile_can_be_named(evaluate, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PROFILE", "embedded")
+    try:
+        assert evaluate("one", "--limit", "2", "--profile", "qwen2.5-3b") == 0
+        assert read_run(tmp_path / "results" / "one").profile == "qwen2.5-3b"
+        assert evaluate("two", "--limit", "2", "--profile", "qwen9") == 2 and "qwen9" in capsys.readouterr().err
+    finally:
+        monkeypatch.undo()
+        load_settings.cache_clear()
 
 
 def test_answers_alone_need_no_name(evaluate, tmp_path, capsys):
@@ -128,30 +141,70 @@ def test_a_slice_is_spread_over_the_documents():
     assert run.slice_of(examples, 500) == examples and few == run.slice_of(examples, 24)
 
 
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("times", "limit"), [(6, 12), pytest.param(50, 60, marks=pytest.mark.heavy)])
-def test_sigkills_leave_the_same_results(tmp_path, times, limit):
-    """A real process, killed again and again in the middle of its work."""
+def test_a_judged_run(evaluate, tmp_path, capsys):
+    arguments = ("--limit", "8", "--variants", ALL, "--judge", "local")
+    assert evaluate("one", *arguments) == 0
+    assert "The judge: On faithfulness" in capsys.readouterr().out
+    found = read_run(tmp_path / "results" / "one")
+    rows = read_samples(tmp_path / "results" / "one", found)
+    assert (found.judge["kind"], found.judge["name"], found.judge["spent"]["calls"] > 32) == ("local", "hash", True)
+    assert found.judge["dollars"] == found.judge["spent"]["calls"] / 1000 and found.judge["controls"]
+    for row in rows:
+        judged = {"faithfulness", "answer_relevancy", "faithfulness_retrieved"} & row.scores.keys()
+        assert len(judged) == (0 if row.kind == "unanswerable" else 3 if row.variant.endswith("rag") else 2)
+        assert row.verdicts.keys() == judged
+    assert [m.label for m in found.metrics[:3]] == [m.label for m in judging.metrics_of("hash judge")]
+    assert "faithfulness" in found.sentences and {m.variant for m in found.means if m.metric ==
+                                                  "faithfulness_retrieved"} == {"plain_rag", "tuned_rag"}
+    assert evaluate("one", "--limit", "8", "--variants", ALL) == 2
+    assert "holds the scores of a judge" in capsys.readouterr().err
+    before = audited(tmp_path / "results" / "one")
+    assert evaluate("one", *arguments) == 0 and audited(tmp_path / "results" / "one") == before
+    assert evaluate("two", "--check", "one") == 0  # judged as the baseline was
+    assert read_run(tmp_path / "results" / "two").judge == found.judge
+    assert evaluate("none", "--limit", "8", "--variants", ALL) == 0
+    assert evaluate("none", "--check", "one") == 2
+    assert "were scored by different judges" in capsys.readouterr().err
+
+
+def kill_and_finish(tmp_path, kills, limit):
+    """A real process, killed again and again at random, half of the times while answers are collected and half
+    while they are judged; the results that it ends with, and those of an undisturbed one."""
     chance = random.Random(3407)
 
     def command(name, delay_s):
         return [sys.executable, "-m", "tests.eval.fake_run", str(delay_s), "--limit", str(limit), "--variants", ALL,
-                "--name", name, "--out", str(tmp_path / name), "--results", str(tmp_path / "results")]
+                "--judge", "local", "--name", name, "--out", str(tmp_path / name),
+                "--results", str(tmp_path / "results")]
 
-    path, kills = tmp_path / "killed" / "answers.jsonl", 0
-    while kills < times:
+    def kill(path):
         size = path.stat().st_size if path.exists() else 0
-        process = subprocess.Popen(command("killed", 0.02), cwd=ROOT, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(command("killed", 0.02), cwd=ROOT, **QUIET)
         while process.poll() is None and (not path.exists() or path.stat().st_size <= size):
             time.sleep(0.005)
         time.sleep(chance.random() * 0.4)
         assert process.poll() is None, "it ended before it could be killed"
         process.kill()
         process.wait()
-        kills += 1
         if chance.random() < 0.5:  # as a power cut would leave it
             path.write_bytes(path.read_bytes()[:-chance.randrange(1, 300)])
-    assert not (tmp_path / "results").exists() and path.read_bytes().count(b"\n") < 4 * limit
+
+    answers, judged = (tmp_path / "killed" / name for name in ("answers.jsonl", "judged.jsonl"))
+    for _ in range(kills // 2):
+        kill(answers)
+    assert answers.read_bytes().count(b"\n") < 4 * limit and not judged.exists()
+    rest = [sys.executable, "-m", "tests.eval.fake_run", "0", "--limit", str(limit), "--variants", ALL]
+    subprocess.run([*rest, "--out", str(tmp_path / "killed")], cwd=ROOT, check=True, **QUIET)
+    for _ in range(kills // 2):
+        kill(judged)
+    assert not (tmp_path / "results").exists()
     for name in ("killed", "whole"):
-        subprocess.run(command(name, 0), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    assert audited(tmp_path / "results" / "killed") == audited(tmp_path / "results" / "whole")
+        subprocess.run(command(name, 0), cwd=ROOT, check=True, **QUIET)
+    return (audited(tmp_path / "results" / name) for name in ("killed", "whole"))
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("times", "limit"), [(6, 12), pytest.param(50, 40, marks=pytest.mark.heavy)])
+def test_sigkills_leave_the_same_results(tmp_path, times, limit):
+    killed, whole = kill_and_finish(tmp_path, times, limit)
+    assert killed == whole

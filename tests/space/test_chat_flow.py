@@ -173,3 +173,20 @@ def test_the_order_of_a_blind_test_changes(world):
 def test_nothing_is_recorded_without_runs(world):
     assert recorded.first() is None
     assert not chat_flow.begin(examples.groups()["heldout"][0].question, OPTIONS).finished
+
+
+def test_a_bug_leaves_the_page_usable(world, monkeypatch):
+    world()
+    monkeypatch.setattr(chat_flow, "progress", lambda comparison: 1 / 0)
+    monkeypatch.setattr(chat_flow, "UPDATE_S", 0.0)
+    last = frames(chat_flow.begin("What is MLA?", OPTIONS))[-1]
+    assert last.comparison.finished and not last.running and "failed on our side" in last.says
+
+
+def test_every_phase_has_a_sentence(world, monkeypatch):
+    world()
+    monkeypatch.setattr(chat_flow, "UPDATE_S", 0.0)
+    said = [f.says for f in frames(chat_flow.begin("What is MLA?", OPTIONS))]
+    wanted = ["Looking for passages.", "Plain is reading.", "Plain is answering.", "Fine-tuned is next.",
+              "Fine-tuned + RAG is answering.", "All three answers are ready."]
+    assert [s for s in said if s in wanted][:1] == wanted[:1] and set(wanted) <= set(said)

@@ -138,6 +138,32 @@ def test_an_adapter_repository_sets_the_adapter(qwen, tmp_path):
     assert qwen.repo(REPO, "space").space.variables["ADAPTER"].startswith("hf:ann/lora/adapter.gguf@")
 
 
+def test_zero_gpu_gets_transformers_weights_and_the_adapter(qwen, tmp_path):
+    """No GGUF of the base is fetched there: the columns run from the Hugging Face folder."""
+    qwen.add_repo("Qwen/Qwen2.5-3B-Instruct", {"model.safetensors": b"weights", "config.json": b"{}"})
+    qwen.add_repo("ann/lora", {"adapter.gguf": qwen2_header(tmp_path / "l.gguf", kind="adapter")})
+    send(qwen, hardware="zero-a10g", tuned_repo="ann/lora")
+    repo = qwen.repo(REPO, "space")
+    assert repo.space.hardware == "zero-a10g" and repo.space.variables["ENGINE"] == "transformers"
+    assert {m["repo"] for m in json.loads(repo.files["assets/models.lock.json"])["models"]} == {
+        "Qwen/Qwen2.5-3B-Instruct", "ann/lora", MINILM}
+    requirements = repo.files["requirements.txt"].decode()
+    assert "torch==2.11.0" in requirements and "peft" in requirements and "llama-cpp" not in requirements
+    assert "suggested_hardware" not in front_matter(qwen)
+    assert "holds a whole model" in refused(qwen, hardware="zero-a10g", tuned_repo="ann/tuned")
+
+
+def test_the_small_model_runs_on_zero_gpu_too(server):  # noqa: F811
+    server.add_repo("HuggingFaceTB/SmolLM2-135M-Instruct", {"model.safetensors": b"weights", "config.json": b"{}"})
+    send(server, hardware="zero-a10g")
+    repo = server.repo(REPO, "space")
+    assert repo.space.variables == {"PROFILE": "embedded", "ENGINE": "transformers"}
+    assert front_matter(server)["models"] == ["HuggingFaceTB/SmolLM2-135M-Instruct"]
+    assert "assets/adapters/smollm2-135m/adapter.gguf" in repo.files
+    send(server)  # and back: the variable goes
+    assert repo.space.variables == {"PROFILE": "embedded"} and "assets/models.lock.json" not in repo.files
+
+
 @pytest.mark.parametrize(("changes", "sentence"), [
     ({"layers": 28}, "number of layers is 28, not 36"), ({"width": 3584}, "embedding width is 3584, not 2048"),
     ({"architecture": "llama"}, "architecture is llama, not qwen2"), ({"file_type": 7}, "is mislabelled")])
@@ -315,6 +341,23 @@ def test_front_matter_that_a_space_cannot_use_is_refused(tmp_path, old, new, sen
     (tmp_path / "README.md").write_text(text.replace(old, new, 1))
     with pytest.raises(UserError, match=sentence):
         deploy_files.readme_text(plan(), (), tmp_path)
+
+
+def test_a_shared_link_shows_the_picture_of_the_page(tmp_path):
+    for name in ("requirements.txt", "space/app.py", "README.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+
+    def thumbnail():
+        text = deploy_files.readme_text(plan(), (), tmp_path)
+        return deploy_files.split_front_matter(text)[0].get("thumbnail")
+
+    assert thumbnail() is None
+    path = tmp_path / deploy_files.PICTURE
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"png")
+    assert thumbnail() == f"https://huggingface.co/spaces/{REPO}/resolve/main/{deploy_files.PICTURE}"
+    assert path in deploy_files.app_files(tmp_path, "embedded")
 
 
 def test_the_lock_is_what_the_app_reads(qwen, tmp_path):

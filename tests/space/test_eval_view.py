@@ -4,15 +4,14 @@ import csv
 import io
 import json
 import re
-from dataclasses import dataclass, replace
-from types import SimpleNamespace
+from dataclasses import replace
 
 import pytest
 
 from space import eval_breakdown, eval_compare, eval_detail, eval_files, eval_judge, eval_questions, eval_view, plots
 from space.errors import UserError
 from space.eval_state import ANY, View, from_fields, from_parameters
-from space.results import EvalRecord, list_runs
+from space.results import Verdict, list_runs
 from tests import made_results
 from tests.eval.made import record
 
@@ -129,7 +128,57 @@ def test_the_judge_card_believes_numbers_not_names(now, then):
     assert "not run" not in html and "gpt-4o-mini" in html and "No control set" in html
     assert "cannot be believed" in eval_judge.in_words([{"name": "x", "auroc": 0.9}, {"name": "y", "auroc": 0.55}])
     assert "every control set" in eval_judge.in_words([{"name": "x", "auroc": 0.9}])
-    assert "do not rely" in eval_judge.in_words([{"name": "x"}])
+    assert "cannot be believed" in eval_judge.in_words([{"name": "x"}])
+
+
+def test_a_blind_judge_is_named_whatever_its_own_words_say(now):
+    blind = {"kind": "openai", "name": "big", "words": "All is well.", "controls": [made_results.SWAPPED],
+             "spent": {"calls": 1200, "input_tokens": 34000}, "dollars": 0.4321}
+    html = eval_judge.judge_card(replace(now.run, judge=blind), [])
+    assert "All is well. This judge cannot be believed on" in html and 'class="ev-notice"' in html
+    assert "1,200 calls, 34,000 input tokens: about $0.43" in html
+    seeing = blind | {"controls": [made_results.SHUFFLED], "dollars": 0.0}
+    html = eval_judge.judge_card(replace(now.run, judge=seeing), [])
+    assert "cannot be believed" not in html and "ev-notice" not in html and "$" not in html
+
+
+def test_coverage_names_what_is_withheld(now):
+    html = eval_judge.judge_card(now.run, [now.run])
+    held = [m for m in now.run.means if m.withheld]
+    assert held and all(f"({m.scored} of {m.expected})" in html for m in held)
+    whole = replace(now.run, means=tuple(m for m in now.run.means if not m.withheld))
+    assert "Every mean rests on at least 90% of its answers" in eval_judge.judge_card(whole, [whole])
+
+
+def test_the_strong_judge_is_a_row_until_it_has_run(now):
+    metrics = now.run.metrics
+    assert "not run: <a" in eval_view.means_table(now.run, metrics)
+    assert "not run" not in eval_view.means_table(now.run, metrics, strong=True)
+    assert "not run" not in eval_view.means_table(replace(now.run, judge={"kind": "openai"}), metrics)
+
+
+def test_what_too_few_questions_share_is_withheld_from_a_comparison(now):
+    def half(records):
+        lost = [r.id for r in records if r.variant == "tuned"][::2]
+        return [replace(r, scores={}, unscored=dict.fromkeys((*r.scores, *r.unscored), "The judge failed."))
+                if r.variant == "tuned" and r.id in lost else r for r in records]
+
+    found = eval_compare.changes(now.run, half(now.records), now.run, now.records)
+    tuned = [c for c in found if c.variant == "tuned"]
+    assert tuned and all(c.withheld and not c.shown for c in tuned)
+    html, lost = eval_compare.comparison(now.run, now.run, found), sum(c.withheld for c in found)
+    assert html.count("were scored in both runs</td>") == lost < len(found) and f"{lost} withheld" in html
+
+
+def test_scores_of_different_judges_are_not_compared(now):
+    other = replace(now.run, judge=now.run.judge | {"identity": {"threshold": 0.4}})
+    found = eval_compare.changes(now.run, now.records, other, now.records)
+    assert found and not {c.metric.key for c in found} & {"faithfulness"}
+    html = eval_compare.comparison(now.run, other, found)
+    assert "scored by different judges" in html and html.count(", settings ") == 2
+    same = eval_compare.changes(now.run, now.records, now.run, now.records)
+    assert "faithfulness" in {c.metric.key for c in same}
+    assert "different judges" not in eval_compare.comparison(now.run, now.run, same)
 
 
 @pytest.mark.parametrize("judge", [{}, {"kind": "none"}, {"kind": "local"}, {"kind": "local", "controls": "text"},
@@ -231,22 +280,19 @@ def test_a_question_opens_with_all_that_is_known(now):
     assert "4 of 40 in the list" in html and html.count('<article class="ev-answer') == 3
     assert first.evidence[0].document in html and all(f in html for f in first.key_facts)
     assert html.count('<details class="passage"') == len(row.answers["tuned_rag"].passages)
-    assert "not a verdict of truth" in html and 'class="ev-mark"' in html and "ev-sentence" in html
+    assert "not a verdict of truth" in html and 'class="excerpt"' in html and 'class="sentence s' in html
+    assert "tab=corpus" not in html and "tab=corpus&amp;doc=" in eval_detail.detail(row, now.run, 3, 40, linked=True)
     assert "not among the questions" in eval_detail.detail(row, now.run, -1, 40)
 
 
 def test_verdicts_are_shown_where_a_record_has_them(now):
-    @dataclass(frozen=True)
-    class Judged(EvalRecord):
-        verdicts: object = None
-
     row = now.rows[1]
-    told = {"faithfulness": (SimpleNamespace(claim="<b>It</b> is.", verdict=0.25, reason="no <i>"),)}
-    answers = {v: Judged(**{f: getattr(r, f) for f in r.__dataclass_fields__} | {"verdicts": told})
-               for v, r in row.answers.items()}
+    told = {"faithfulness": (Verdict("<b>It</b> is.", 0.25, "no <i>"),)}
+    answers = {v: replace(r, verdicts=told) for v, r in row.answers.items()}
     html = eval_detail.detail(replace(row, answers=answers), now.run, 0, 1)
     assert "What the judge said" in html and "<b>0.25</b> &lt;b&gt;It&lt;/b&gt; is. <small>no &lt;i&gt;" in html
-    assert "What the judge said" not in eval_detail.detail(row, now.run, 0, 1)
+    answers = {v: replace(r, verdicts={}) for v, r in row.answers.items()}
+    assert "What the judge said" not in eval_detail.detail(replace(row, answers=answers), now.run, 0, 1)
 
 
 def test_nothing_foreign_becomes_live(now):

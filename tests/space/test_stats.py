@@ -100,3 +100,35 @@ def test_the_same_scores_give_the_same_numbers():
     values = np.random.default_rng(8).normal(size=50)
     assert stats.interval(values, each(values)) == stats.interval(values, each(values))
     assert stats.p_value(values, each(values)) == stats.p_value(values, each(values))
+
+
+def test_auroc_by_hand_and_against_scipy():
+    # pairs (3, 1) (3, 2) (2, 1) are right, (2, 2) is a tie: 3.5 of 4
+    assert stats.auroc([3, 2], [1, 2]) == 3.5 / 4
+    assert stats.auroc([1], [0]) == 1 and stats.auroc([0], [1]) == 0 and stats.auroc([1, 2], [1, 2]) == 0.5
+    assert stats.auroc([], [1]) == stats.auroc([1], []) == 0.5
+    random = np.random.default_rng(9)
+    good, bad = random.normal(0.7, 1, size=80).round(1), random.normal(size=50).round(1)
+    wanted = scipy_stats.mannwhitneyu(good, bad).statistic / (80 * 50)
+    assert stats.auroc(good, bad) == pytest.approx(wanted)
+
+
+def test_interval_of_an_auroc_covers_the_truth_and_needs_documents():
+    random = np.random.default_rng(10)
+    true, covered = scipy_stats.norm.cdf(0.8 / 2 ** 0.5), 0
+    for _ in range(60):
+        good, bad = random.normal(0.8, 1, size=60), random.normal(size=60)
+        low, high = stats.auroc_interval(good, bad, each(good), each(bad), resamples=300)
+        covered += low <= true <= high
+    assert covered >= 52  # of 60 expected 57
+    few = [f"d{n % 5}" for n in range(60)]
+    assert stats.auroc_interval(good, bad, few, few) is None
+
+
+def test_answers_of_one_document_do_not_count_as_many():
+    random = np.random.default_rng(11)
+    shift = np.repeat(random.normal(size=12), 10)  # the answers of a document are good or bad together
+    documents = [f"d{n // 10}" for n in range(120)]
+    good, bad = shift + 0.3 + random.normal(scale=0.1, size=120), random.normal(size=120)
+    wide, narrow = (stats.auroc_interval(good, bad, groups, groups) for groups in (documents, each(good)))
+    assert wide[1] - wide[0] > 1.3 * (narrow[1] - narrow[0])

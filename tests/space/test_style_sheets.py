@@ -4,7 +4,7 @@ import re
 
 from space.app import STYLES
 
-SHARED = {"scroll", "passage-text", "rank", "where", "wrap", "wrap-inner", "dark", "hint", "notice"}
+SHARED = {"scroll", "passage-text", "rank", "where", "wrap", "wrap-inner", "form", "block", "dark", "hint", "notice"}
 """Classes that mean the same everywhere, or are Gradio's."""
 
 

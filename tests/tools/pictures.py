@@ -2,10 +2,11 @@
 
     python -m tests.tools.pictures [--only NAME] [--question TEXT] [--out docs/pictures]
 
-Starts the app on a free port and drives it in headless Chromium. `answers.gif` shows a question typed and
-answered three times: every frame is a screenshot and stands for as long as the page looked so, but at most
-two seconds; a film of more than thirty seconds is shown faster, and the command says by how much. Stills are
-drawn in few colours, which keeps them at some tens of kB.
+Starts the app on a free port and drives it in headless Chromium; best on an idle machine, as the speeds in the
+pictures are those of the moment. `answers.gif` shows a question typed and answered three times: every frame is
+a screenshot and stands for as long as the page looked so, but at most two seconds; a film of more than thirty
+seconds is shown faster, and the command says by how much. Stills are drawn in few colours, which keeps them at
+some tens of kB.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from space.settings import ROOT
-from tests.browser.test_chat import ARGUMENTS, CHROMIUM
+from tests.browser.conftest import ARGUMENTS, CHROMIUM
 from tests.test_boot import free_port
 
 QUESTION = "What pass@1 did DeepSeek-R1-Zero reach on AIME 2024?"
@@ -37,8 +38,8 @@ PLOT = ".js-plotly-plot .main-svg"
 
 @dataclass(frozen=True)
 class Still:
-    """A picture: the query of its address, what must be there before it is taken, and the window in pixels.
-    `asked`: the question is answered first. `at` is what stands at the top of the picture."""
+    """A picture: the query of its address, what must be there before it is taken, the window in pixels, and
+    what stands at its top."""
 
     name: str
     query: str
@@ -46,18 +47,18 @@ class Still:
     width: int = 1280
     height: int = 900
     dark: bool = False
-    asked: bool = False
-    at: str = ""
+    top: str = ""
 
 
+RECORDED = ".card.tuned_rag[data-state=done]"
+"""The recorded comparison that greets a visitor; there is none without an evaluation run in assets/results."""
 STILLS = (
-    Still("compare", "", ".card.tuned_rag", asked=True),
-    Still("compare-dark", "", ".card.tuned_rag", dark=True, asked=True),
-    Still("compare-phone", "", ".card.tuned_rag", 390, 844, asked=True, at="#columns"),
+    Still("compare", "", RECORDED),
+    Still("evidence-dark", "", RECORDED, dark=True, top="#asked-row"),
+    Still("compare-phone", "", RECORDED, 390, 844, top="#asked-row"),
     Still("evaluation", "?tab=eval", f"#tab-eval {PLOT}"),
     Still("training", "?tab=train", f"#train-loss {PLOT}"),
-    Still("corpus", "?tab=corpus&doc=deepseek-r1-zero&passage=deepseek-r1-zero%238", ".bit.linked",
-          at="#corpus-head"),
+    Still("corpus", "?tab=corpus&doc=deepseek-r1-zero&passage=deepseek-r1-zero%238", ".bit.linked", top="#corpus-head"),
     Still("about", "?tab=about", ".about section"),
 )
 
@@ -156,6 +157,7 @@ def ask(page: Any, question: str) -> Iterator[None]:
         page.keyboard.type(question[start:start + 3])
         yield
     page.keyboard.press("Enter")
+    page.locator("#status-row").evaluate("element => element.scrollIntoView({behavior: 'smooth'})")
     begun, deadline = False, time.monotonic() + 240
     while time.monotonic() < deadline:
         yield
@@ -167,20 +169,22 @@ def ask(page: Any, question: str) -> Iterator[None]:
     raise SystemExit("The answers were not finished within four minutes.")
 
 
-def shoot(browser: Any, url: str, wanted: Still, question: str, out: Path) -> None:
+def shoot(browser: Any, url: str, wanted: Still, out: Path) -> None:
     """Take one still."""
+    from playwright.sync_api import TimeoutError
+
     context = browser.new_context(viewport={"width": wanted.width, "height": wanted.height},
                                   color_scheme="dark" if wanted.dark else "light", is_mobile=wanted.width < 640)
     page = context.new_page()
     page.goto(url + wanted.query)
-    page.wait_for_selector(wanted.wait, timeout=120_000)
-    if wanted.asked:
-        for _ in ask(page, question):
-            time.sleep(0.3)
-        page.evaluate("document.activeElement.blur()")
-    if wanted.at:
-        page.locator(wanted.at).first.evaluate("element => element.scrollIntoView()")
-    time.sleep(2)
+    try:
+        page.wait_for_selector(wanted.wait, timeout=120_000)
+    except TimeoutError:
+        raise SystemExit(f"{wanted.name}: {wanted.wait} did not appear on the page.") from None
+    time.sleep(3)
+    if wanted.top:
+        page.locator(wanted.top).first.evaluate("element => element.scrollIntoView({behavior: 'instant'})")
+    time.sleep(1)
     still(page.screenshot(), out / f"{wanted.name}.png")
     context.close()
 
@@ -191,8 +195,8 @@ def record(browser: Any, url: str, question: str, out: Path) -> None:
     page = context.new_page()
     page.goto(url)
     page.wait_for_selector("#question textarea", timeout=120_000)
-    page.locator("#ask-row").evaluate("element => element.scrollIntoView()")
-    time.sleep(3)
+    page.wait_for_selector(".models-line.ready", state="attached", timeout=240_000)
+    time.sleep(1)
     frames = [(time.monotonic(), page.screenshot())]
     for _ in ask(page, question):
         frames.append((time.monotonic(), page.screenshot()))
@@ -220,7 +224,7 @@ def main(argv: list[str] | None = None) -> int:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         for wanted in STILLS:
             if not options.only or wanted.name in options.only:
-                shoot(browser, url, wanted, options.question, options.out)
+                shoot(browser, url, wanted, options.out)
         if not options.only or "answers" in options.only:
             record(browser, url, options.question, options.out)
         browser.close()

@@ -80,7 +80,7 @@ def test_the_recipes_of_issue_and_reports_ship():
 def test_the_first_recipe_keeps_its_meaning_whatever_keys_are_added():
     given = asdict(recipe("smollm2-135m"))
     assert (given["rag_rows"], given["rag_sentences"], given["missing_share"]) == (3, 3, 0.04)
-    assert (given["rag_answer"], given["load_in_4bit"]) == ("quote", True)
+    assert (given["rag_answer"], given["load_in_4bit"]) == ("reference", True)
     assert (given["data"], given["weights"], given["chat_template"], given["device"]) == ("papers", "", "", "any")
     assert given["precision"] == "auto"
     assert given["group_by_length"] and not given["keep_best"] and not given["packing"] and given["num_proc"] == 1
@@ -92,7 +92,7 @@ def differences(first, second):
 
 
 def test_recipes_that_are_compared_differ_only_where_they_say():
-    reading = {"rag_rows", "rag_sentences", "rag_answer", "missing_share", "max_length"}
+    reading = {"rag_rows", "rag_sentences", "missing_share", "max_length"}
     assert differences("smollm2-135m", "smollm2-135m-rag") == reading | {"epochs"}
     machine = {"base", "weights", "device", "chat_template", "group_by_length"}
     assert differences("qwen2.5-3b-arc", "smollm2-135m-arc") == machine | {"arc_rows"}

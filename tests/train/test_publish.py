@@ -107,7 +107,7 @@ def test_what_lies_there_already_is_not_sent_again(server, adapter):
     send(server, files)
     said, before = [], len(server.repo(REPO).commits)
     done = send(server, files, said=said)
-    assert done.sent == () and len(done.unchanged) == 3 and len(server.repo(REPO).commits) == before
+    assert done.sent == () and len(done.unchanged) == 4 and len(server.repo(REPO).commits) == before
     assert server.count("PUT", "/lfs/") == 1 and "unchanged  adapter.gguf" in said
     changed = [*files[1:], hub.upload_of("README.md", b"---\nlicense: mit\n---\nnew")]
     assert send(server, changed).sent == ("README.md",) and server.count("PUT", "/lfs/") == 1
@@ -249,8 +249,8 @@ def test_peft_files_and_a_merged_model_go_along(adapter):
     (adapter / "peft" / "adapter_model.safetensors").write_bytes(b"123")
     write_gguf(adapter / "merged-f16.gguf", "model")
     paths = [u.path for u in publish.model_uploads(adapter, REPO)]
-    assert paths == ["README.md", "adapter.gguf", "merged-f16.gguf", "model_card.json", "peft/adapter_config.json",
-                     "peft/adapter_model.safetensors"]
+    assert paths == ["README.md", "Modelfile", "adapter.gguf", "merged-f16.gguf", "model_card.json",
+                     "peft/adapter_config.json", "peft/adapter_model.safetensors"]
 
 
 def test_a_card_of_another_file_is_refused(adapter):
@@ -289,7 +289,7 @@ def test_the_command_lists_sends_and_resumes(tmp_path, adapter):
         assert digest in dry.stdout and "dry run: nothing was sent" in dry.stdout
         server.fail("PUT", "/lfs/", reset_after=100)
         done = run(server, tmp_path, "model", "--repo", REPO, "--adapter", adapter)
-        assert done.returncode == 0 and "3 files sent, 0 unchanged" in done.stdout, done.stderr
+        assert done.returncode == 0 and "4 files sent, 0 unchanged" in done.stdout, done.stderr
         again = run(server, tmp_path, "model", "--repo", REPO, "--adapter", adapter, token=READ_TOKEN)
         assert again.returncode == 2 and "can only read" in again.stderr and "Traceback" not in again.stderr
         assert server.count("PUT", "/lfs/") == 2
