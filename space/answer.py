@@ -28,20 +28,21 @@ log = logging.getLogger(__name__)
 def stream_answers(question: str, variants: Sequence[Variant], engine: Engine, retriever: Searcher,
                    sampling: Sampling, passages: int = 3, deadline_s: float = 300.0,
                    stop: threading.Event | None = None,
-                   stops: Mapping[str, threading.Event] | None = None) -> Iterator[AnswerEvent]:
+                   stops: Mapping[str, threading.Event] | None = None, owner: str = "") -> Iterator[AnswerEvent]:
     """Events of all variants' answers to one question. `stop` ends them all, an event of `stops` the
-    answer of its variant.
+    answer of its variant. What questions of the same `owner` have in common need not be read again.
 
     Raises UserError before the first event where the question itself cannot be asked; anything
     that goes wrong later is an AnswerFailed of the variants it concerns.
     """
     text = clean_question(question)
-    return _events(text, variants, engine, retriever, sampling, passages, deadline_s, stop, stops or {})
+    return _events(text, variants, engine, retriever, sampling, passages, deadline_s, stop, stops or {}, owner)
 
 
 def _events(question: str, variants: Sequence[Variant], engine: Engine, retriever: Searcher,
             sampling: Sampling, count: int, deadline_s: float,
-            stop: threading.Event | None, stops: Mapping[str, threading.Event]) -> Iterator[AnswerEvent]:
+            stop: threading.Event | None, stops: Mapping[str, threading.Event],
+            owner: str) -> Iterator[AnswerEvent]:
     found: tuple[Passage, ...] = ()
     failure = ""
     if any(v.retrieves for v in variants):
@@ -60,7 +61,7 @@ def _events(question: str, variants: Sequence[Variant], engine: Engine, retrieve
         if variant.retrieves:
             yield PassagesFound(variant.key, found)
         prompt = prompts.build(question, found if variant.retrieves else ())
-        requests.append(Request(variant, prompt, sampling, deadline_s, stops.get(variant.key)))
+        requests.append(Request(variant, prompt, sampling, deadline_s, stops.get(variant.key), owner))
     if requests:
         yield from _guarded(engine.stream(requests, stop), [r.variant.key for r in requests])
 

@@ -3,6 +3,19 @@
 window.chatView = (view) => { document.getElementById('columns').dataset.view = view; };
 window.chatView('found');
 
+// A new question: its answers come into view where they would begin far down, the first card first.
+const asked = () => document.querySelector('#asked h2')?.textContent;
+let shown = asked();
+new MutationObserver(() => {
+  if (asked() === shown) return;
+  shown = asked();
+  const row = document.getElementById('asked-row');
+  document.getElementById('columns').scrollLeft = 0;
+  if (row.getBoundingClientRect().top < window.innerHeight * 0.75) return;
+  const calm = window.matchMedia('(prefers-reduced-motion: reduce)').matches;
+  row.scrollIntoView({ block: 'start', behavior: calm ? 'auto' : 'smooth' });
+}).observe(document.getElementById('asked'), { childList: true, subtree: true, characterData: true });
+
 // A link with a question was filled in: ask it. A follow-up is asked as one.
 window.chatAsk = () => {
   const link = new URLSearchParams(window.location.search);

@@ -153,7 +153,7 @@ def _answer(comparison: Comparison, order: Sequence[str], flags: Run, session: s
         events = stream_answers(
             comparison.full_question, variants, parts.load_engine(), parts.load_retriever(),
             comparison.columns[order[0]].sampling, comparison.options.passages, load_settings().deadline_s,
-            flags.stop, flags.stops)
+            flags.stop, flags.stops, owner=session)
         events = load_visitors().watch(events, variants, flags.stop, session, load_settings().deadline_s)
         drawn = time.monotonic()
         for event in events:

@@ -16,7 +16,9 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -121,12 +123,13 @@ def prove(source: export.Source, pieces: Sequence[Sequence[prompts.Piece]], max_
     same_tokens = sum(prompts.encode(p, weights.tokenize) == ids for p, ids in zip(pieces, asked, strict=True))
     if not weights.is_end(tokenizer.eos_token_id):
         raise UserError("The exported GGUF has another end token than the merged folder.", "Export it again.")
-    say("asking the float16 GGUF")
-    exact = llama.greedy(made["f16"], asked, max_tokens, threads)
-    say("asking the q4_k_m GGUF")
-    small = agreement(llama.greedy(made["q4_k_m"], asked, max_tokens, threads), exact)
-    say("asking the adapter on the 4-bit base")
-    served = agreement(llama.greedy(source.base, asked, max_tokens, threads, source.adapter), exact)
+    say("asking the float16 GGUF, the q4_k_m one, and the adapter on the 4-bit base")
+    files: list[tuple[Path, Path | None]] = [(made["f16"], None), (made["q4_k_m"], None), (source.base, source.adapter)]
+    with ProcessPoolExecutor(len(files), get_context("spawn")) as pool:  # a thread for each beats many for one
+        each = max(threads // len(files), 1)
+        exact, *others = [work.result() for work in [pool.submit(llama.greedy, file, asked, max_tokens, each, adapter)
+                                                     for file, adapter in files]]
+    small, served = (agreement(answers, exact) for answers in others)
     say("reading the same answers in transformers")
     model = AutoModelForCausalLM.from_pretrained(made["merged"], dtype=torch.float32).eval()
     splits = find_splits(model, tokenizer, asked, exact)

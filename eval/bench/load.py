@@ -41,10 +41,11 @@ MARK_REFUSAL_S, MARK_FREE_S, MARK_OVER_S, MARK_MB = 1.0, 1.0, 1.0, 1.0
 
 @dataclass(frozen=True)
 class Sample:
-    """The server's memory (MB), threads and open files, after so many answers."""
+    """The server's memory (MB), threads and open files, after so many answers and CPU-seconds."""
 
     at_s: float
     answers: int
+    cpu_s: float
     rss_mb: float
     threads: int
     files: int
@@ -93,7 +94,9 @@ def look(pid: int, begun: float, answers: int) -> Sample:
     """What the server's process uses now (Linux)."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
     files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-    return Sample(time.monotonic() - begun, answers, int(status["VmRSS"].split()[0]) / 1024,
+    ticks = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+    cpu_s = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+    return Sample(time.monotonic() - begun, answers, cpu_s, int(status["VmRSS"].split()[0]) / 1024,
                   int(status["Threads"]), files)
 
 
@@ -184,6 +187,8 @@ def report(options: argparse.Namespace, seen: Seen, samples: Sequence[Sample], m
     """Print what was seen; 1 where a mark does not hold."""
     outcomes = ", ".join(f"{what} {n}" for what, n in seen.outcomes.most_common())
     print(f"{options.users} users, {options.minutes:g} minutes: {outcomes}")
+    print(f"answers: {_spread(seen.answers_s)}; server busy {samples[-1].cpu_s - samples[0].cpu_s:.1f} CPU-seconds "
+          f"of {samples[-1].at_s - samples[0].at_s:.0f}, 1-minute load of the machine {os.getloadavg()[0]:.0f}")
     print(f"first words: {_spread(seen.first_s)}; memory {samples[0].rss_mb:.0f} to {samples[-1].rss_mb:.0f} MB")
     for mark in marks:
         print(f"{ {True: 'holds', False: 'FAILS', None: 'unknown'}[mark.holds]:8} {mark.promise}: {mark.measured}")

@@ -12,8 +12,9 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from queue import Empty, SimpleQueue
 
 from space import app, parts
 from space.engine import Request
@@ -51,33 +52,49 @@ class PacedEngine:
 
     def stream(self, requests: Sequence[Request], stop: threading.Event | None = None) -> Iterator[AnswerEvent]:
         """See space.engine.Engine."""
-        found = NUMBER.search(requests[0].prompt[-1].text) or NUMBER.search(str(requests[0].prompt))
-        number = found[0] if found else ""
+        found = NUMBER.search(str(requests[0].prompt))
+        number, events, gone = found[0] if found else "", SimpleQueue[AnswerEvent](), threading.Event()
         self._say("taken", number)
+        work = threading.Thread(target=self._work, args=(requests, number, events.put, (stop, gone)), daemon=True)
+        work.start()
+        missing = len(requests)
         try:
-            while not self._turn.acquire(timeout=0.2):
-                for request in requests:
-                    yield AnswerQueued(request.variant.key, 1)
-            try:
-                for request in requests:
-                    yield from self._answer(request, number, stop)
-            finally:
-                self._turn.release()
+            while missing:
+                try:
+                    event = events.get(timeout=0.2)
+                except Empty:
+                    event = AnswerQueued(requests[0].variant.key, 1)
+                missing -= isinstance(event, AnswerDone)
+                yield event
         finally:
+            gone.set()
+            work.join()
             self._say("let go", number)
 
-    def _answer(self, request: Request, number: str, stop: threading.Event | None) -> Iterator[AnswerEvent]:
-        key, written, finish, begun = request.variant.key, 0, "end", time.monotonic()
-        yield PromptReading(key, 40)
+    def _work(self, requests: Sequence[Request], number: str, put: Callable[[AnswerEvent], None],
+              flags: Sequence[threading.Event | None]) -> None:
+        """One question at a time; the others wait, unless they are given up."""
+        while not self._turn.acquire(timeout=0.05):
+            if any(flag and flag.is_set() for flag in flags):
+                return
+        try:
+            for request in requests:
+                put(self._answer(request, number, put, flags))
+        finally:
+            self._turn.release()
+
+    def _answer(self, request: Request, number: str, put: Callable[[AnswerEvent], None],
+                flags: Sequence[threading.Event | None]) -> AnswerDone:
+        key, written, finish = request.variant.key, 0, "end"
+        put(PromptReading(key, 40))
         for word in f"Question {number} was asked, and {key} has this to say of {number} .".split():
             time.sleep(self._word_s)
-            if any(flag and flag.is_set() for flag in (stop, request.stop)):
+            if any(flag and flag.is_set() for flag in (*flags, request.stop)):
                 finish = "stopped"
                 break
             written += 1
-            yield TextDelta(key, word + " ")
-        took_s = time.monotonic() - begun
-        yield AnswerDone(key, finish, 40, written, 0, 0.0, self._word_s, round(written / max(took_s, 1e-6)), IDENTITY)
+            put(TextDelta(key, word + " "))
+        return AnswerDone(key, finish, 40, written, 0, 0.0, self._word_s, 1 / self._word_s, IDENTITY)
 
     def _say(self, what: str, number: str) -> None:
         row = {"at": time.monotonic(), "what": what, "number": number}

@@ -281,8 +281,9 @@ def test_a_phone_swipes_through_the_cards(served, visit, scheme):
     page = visit(served, width=390, height=844, is_mobile=True, has_touch=True, color_scheme=scheme)
     ask(page, "What is MLA?")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    boxes = [e.bounding_box() for e in page.query_selector_all(".card")]
-    assert len({round(b["y"]) for b in boxes}) == 1 and boxes[0]["width"] > 270
+    boxes = page.evaluate("[...document.querySelectorAll('.card')].map(c => c.getBoundingClientRect().toJSON())")
+    assert len({round(b["top"]) for b in boxes}) == 1 and boxes[0]["width"] > 270
+    page.wait_for_function("() => document.getElementById('asked-row').getBoundingClientRect().top < innerHeight * .75")
     whole, shown = page.evaluate("['scrollWidth', 'clientWidth'].map(w => document.getElementById('columns')[w])")
     assert whole > 2 * shown
 

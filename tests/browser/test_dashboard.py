@@ -89,7 +89,7 @@ def opened(page, id_):
     page.wait_for_selector(f'#eval-detail [data-id="{id_}"]', timeout=20_000)
 
 
-def test_the_tab_draws_when_it_is_opened(visit):
+def test_the_tab_draws_when_it_is_opened_and_hands_out_its_files(visit, results):
     page = visit("", drawn="#tab-ask, #question")
     page.get_by_role("tab", name="Evaluation").first.click()
     page.wait_for_selector("#eval-facts dl", timeout=20_000)
@@ -104,6 +104,14 @@ def test_the_tab_draws_when_it_is_opened(visit):
     choose(page, "metric", "Key facts all there")
     page.wait_for_function("() => document.querySelector('#eval-spread .js-plotly-plot')?.data?.[0].type === 'bar'")
     assert "Key facts all there, kind of question" in page.inner_html("#eval-breakdown")
+    lines = (results / "heldout" / "samples.jsonl").read_text().splitlines()
+    with page.expect_download() as download:
+        page.click("#eval-csv")
+    with Path(download.value.path()).open(encoding="utf-8", newline="") as file:
+        assert len(list(csv.DictReader(file))) == len(lines) == 120
+    with page.expect_download() as download:
+        page.click("#eval-json")
+    assert len(json.loads(Path(download.value.path()).read_text(encoding="utf-8"))["answers"]) == 120
     assert not page.faults
 
 
@@ -212,18 +220,6 @@ def test_a_phone_scrolls_tables_not_the_page(visit):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     wide = page.evaluate("[...document.querySelectorAll('.ev-scroll')].map(e => [e.clientWidth, e.scrollWidth])")
     assert all(seen <= 390 for seen, _ in wide) and any(whole > seen for seen, whole in wide)
-
-
-def test_downloads(visit, results):
-    page = visit("?tab=eval")
-    lines = (results / "heldout" / "samples.jsonl").read_text().splitlines()
-    with page.expect_download() as download:
-        page.click("#eval-csv")
-    with Path(download.value.path()).open(encoding="utf-8", newline="") as file:
-        assert len(list(csv.DictReader(file))) == len(lines) == 120
-    with page.expect_download() as download:
-        page.click("#eval-json")
-    assert len(json.loads(Path(download.value.path()).read_text(encoding="utf-8"))["answers"]) == 120
 
 
 def test_an_empty_folder_names_the_command_and_a_dropped_run_opens(visit, results, tmp_path):

@@ -67,3 +67,9 @@ def test_stop_reaches_the_engine():
     stop.set()
     answers = ask(FakeEngine(), FakeRetriever(), stop=stop)
     assert {a.done.finish for a in answers.values()} == {"stopped"}
+
+
+def test_the_engine_learns_whose_question_it_is():
+    engine = FakeEngine()
+    ask(engine, FakeRetriever(), owner="ann")
+    assert {r.owner for r in engine.requests} == {"ann"}

@@ -284,16 +284,30 @@ def test_a_model_is_no_adapter(tmp_path):
 
 
 @pytest.mark.heavy
-def test_the_small_model_answers_alike_in_both_engines(adapter_gguf, base_gguf):
-    """The served GGUF files by llama.cpp, and their weights by transformers, on the same prompts."""
+@pytest.mark.timeout(1800)
+def test_the_small_model_would_say_in_transformers_what_it_says_in_llama_cpp(base_gguf):
+    """The served files by llama.cpp, their weights by transformers: each token that the one writes is among the
+    two best of the other, but for one in ten, as llama.cpp rounds what it multiplies with 4-bit weights."""
+    import torch
+
     from space.engine import LocalEngine
+    from space.gpu_model import ADAPTER, BASE
     from space.settings import ROOT
     from train import base
 
     folder = base.dequantize(base_gguf, ROOT / "work" / f"{base_gguf.stem}-float32")
     profile = replace(models.PROFILES["embedded"], base_hf=f"file:{folder}")
-    asked = [replace(r, sampling=Sampling(max_tokens=24)) for r in ALL]
-    there, _ = folded(TransformersEngine(profile, 2048).stream(asked))
-    here, _ = folded(LocalEngine(profile, 2048, 2).stream(asked))
-    first = {key: (here[key].split()[:4], there[key].split()[:4]) for key in here}
-    assert here.keys() == there.keys() and all(a == b for a, b in first.values()), first
+    asked = [replace(r, sampling=Sampling(max_tokens=16), deadline_s=1500) for r in ALL]
+    said, _ = folded(LocalEngine(profile, 2048, 2).stream(asked))
+    engine = TransformersEngine(profile, 2048)
+    engine.warm()
+    model = zero_gpu._loaded[0]
+    for r in asked:
+        prompt = list(model.encode(r.prompt))
+        answer = model.tokenizer(said[r.variant.key], add_special_tokens=False)["input_ids"]
+        with torch.inference_mode():
+            logits = model.model(input_ids=torch.tensor([prompt + answer]), adapter_names=[
+                ADAPTER if r.variant.tuned else BASE]).logits[0, len(prompt) - 1:-1]
+        best = logits.topk(2).indices.tolist()
+        agree = sum(token in two for token, two in zip(answer, best, strict=True))
+        assert agree >= 0.9 * len(answer) and len(answer) >= 5, (r.variant.key, said)

@@ -9,7 +9,7 @@ from space.errors import UserError
 from tests.train import tiny
 from train import adapters, merge
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module", params=["llama", "qwen2"])

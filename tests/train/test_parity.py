@@ -9,6 +9,7 @@ from tests.train import tiny
 from train import export, llama, merge, parity
 from train.parity import Agreement, Split, agreement, troubles
 
+pytestmark = pytest.mark.timeout(900)  # the tiny models take seconds, on a machine that has nothing else to do
 GOOD = Agreement(first=1.0, whole=0.4, tokens=0.7)
 
 
