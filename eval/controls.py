@@ -107,7 +107,8 @@ def in_words(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = []
     for metric, label in ((FAITHFULNESS, "faithfulness"), (RELEVANCY, "answer relevancy")):
         own = [r for r in rows if r["metric"] == metric]
-        blind = [_told(r) for r in own if r["auroc"] is None or r["auroc"] < WEAK or (r["low"] or 1.0) <= 0.5]
+        blind = [_told(r) for r in own if r["auroc"] is None or r["auroc"] < WEAK
+                 or (r["low"] is not None and r["low"] <= 0.5)]
         unsure = [_told(r) for r in own if _told(r) not in blind and r["auroc"] < STRONG]
         good = [_told(r) for r in own if _told(r) not in blind + unsure]
         said = [f"it notices {_listed(good)}"] if good else []

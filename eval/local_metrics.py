@@ -50,15 +50,19 @@ def claims_of(answer: str) -> list[str]:
 def verdicts(question: str, answer: str, passages: Sequence[str]) -> tuple[Verdict, ...]:
     """For each claim of the answer how far the passages support it, and what they lack. A verdict is the
     fitted chance of support, divided by that of a claim which a passage holds word by word: 0..1."""
+    claims, prepared = claims_of(answer), Passages(passages, question)
+    found = verdicts_of(features(claims, prepared))
+    return tuple(Verdict(claim, round(float(value), 4), prepared.lacking(claim))
+                 for claim, value in zip(claims, found, strict=True))
+
+
+def verdicts_of(found: Any) -> Any:
+    """The verdicts, 0..1, of claims with these features, shape (claims,)."""
     import numpy as np
 
     fitted = load_weights()
-    claims, prepared = claims_of(answer), Passages(passages, question)
-    found = features(claims, prepared)
     doubt = found @ np.array([fitted["weights"][name] for name in FEATURES])
-    supported = (1 + np.exp(fitted["bias"])) / (1 + np.exp(doubt + fitted["bias"]))
-    return tuple(Verdict(claim, round(float(value), 4), prepared.lacking(claim))
-                 for claim, value in zip(claims, supported, strict=True))
+    return (1 + np.exp(fitted["bias"])) / (1 + np.exp(doubt + fitted["bias"]))
 
 
 @cache
@@ -80,7 +84,9 @@ def ragas_metrics() -> tuple[Any, Any]:
         def __init__(self, name: str = "local_faithfulness") -> None:
             super().__init__(name=name)
 
-        async def ascore(self, user_input: str, response: str, retrieved_contexts: list[str]) -> Any:
+        # ragas' own metrics narrow `ascore` like this too
+        async def ascore(  # type: ignore[override]
+                self, user_input: str, response: str, retrieved_contexts: list[str]) -> Any:
             if abstains(response):
                 return result(0.0, [Verdict(response, 0.0, DOES_NOT_KNOW)], DOES_NOT_KNOW)
             found = verdicts(user_input, response, retrieved_contexts)
@@ -95,7 +101,7 @@ def ragas_metrics() -> tuple[Any, Any]:
             super().__init__(name=name)
             self.ask, self.embed = ask, embed
 
-        async def ascore(self, user_input: str, response: str) -> Any:
+        async def ascore(self, user_input: str, response: str) -> Any:  # type: ignore[override]
             if abstains(response):
                 return result(0.0, [Verdict(response, 0.0, DOES_NOT_KNOW)], DOES_NOT_KNOW)
             question = self.ask(response)

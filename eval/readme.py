@@ -14,19 +14,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from space.errors import UserError
-from space.results import EvalRun, Mean, Metric, read_run
+from space.results import Comparison, EvalRun, Mean, Metric, read_run
 from space.schema import VARIANTS
 from space.settings import ROOT, load_settings
 
 START, END = "<!-- results of a run, written by `python -m eval.readme` -->", "<!-- end of results -->"
 SHOWN = ("key_facts", "faithfulness", "answer_relevancy", "ends_itself", "first_token_s")
-SAID = ("key_facts", "faithfulness", "answer_relevancy")
+QUESTIONS = (
+    ("Does retrieval help?", (("plain_rag", "plain", "the plain model"), ("tuned_rag", "tuned", "the fine-tuned one"))),
+    ("Does fine-tuning help?", (("tuned", "plain", "without passages"), ("tuned_rag", "plain_rag", "with them"))),
+)
+"""What the product asks, and the pairs of variants that answer it."""
+SHORT = {"key_facts": "key facts", "faithfulness": "faithfulness", "answer_relevancy": "answer relevancy"}
 SHARES = {"key_facts", "ends_itself"}
 """Shown in per cent."""
 
 
 def block(run: EvalRun) -> str:
-    """The block: a table of means with 95 % intervals, the run's sentences, and what it was made with."""
+    """The block: a table of means with 95 % intervals, what they answer, and what it was made with."""
     model = next(iter(run.models.values()))
     metrics = {m.key: m for m in run.metrics}
     head = f"{run.questions} questions of `{run.part}`, {model.base} {model.quantization}"
@@ -37,11 +42,30 @@ def block(run: EvalRun) -> str:
             found = {m.variant: m for m in run.means if m.metric == key}
             cells = [_cell(found.get(v), metrics[key]) for v in run.variants]
             lines.append(f"| {metrics[key].label} | {' | '.join(cells)} |")
-    said = [f"- {run.sentences[key]}" for key in SAID if key in run.sentences]
+    said = [line for question, pairs in QUESTIONS if (line := _answered(run, question, pairs))]
     judge = f"\n\nThe judge: {run.judge['words']}" if run.judge.get("words") else ""
-    made = (f"Means with 95 % intervals by document. Run `{run.name}` of {run.created_utc[:10]}, questions "
+    answerable = max((c.questions for c in run.comparisons if c.metric in SHORT), default=0)
+    made = (f"Means with 95 % intervals by document; differences paired on {answerable} answerable "
+            f"questions, tested and Holm-corrected. Run `{run.name}` of {run.created_utc[:10]}, questions "
             f"`{run.dataset_sha256[:8]}`, adapter `{_adapter(run)}`; all of it opens in the Evaluation tab.")
     return "\n".join([START, *lines, "", *said]) + judge + f"\n\n{made}\n{END}"
+
+
+def _answered(run: EvalRun, question: str, pairs: Sequence[tuple[str, str, str]]) -> str:
+    """A question of the product with the differences that answer it; empty where the run compares no such pair."""
+    parts = []
+    for ours, theirs, where in pairs:
+        found = [f"{name} {_difference(c)}" for key, name in SHORT.items()
+                 if (c := next((c for c in run.comparisons if (c.metric, c.a, c.b) == (key, ours, theirs)), None))]
+        if found:
+            parts.append(f"{where}: {', '.join(found)}")
+    return f"- **{question}** {'; '.join(parts)}." if parts else ""
+
+
+def _difference(c: Comparison) -> str:
+    if c.shown and c.low is not None and c.high is not None:
+        return f"{c.difference:+.2f} [{c.low:+.2f}, {c.high:+.2f}]"
+    return "equal" if c.ties == c.questions else "no difference that can be shown"
 
 
 def _adapter(run: EvalRun) -> str:

@@ -86,7 +86,7 @@ def _shown(condition: object) -> Any:
 def _ask_row() -> tuple[gr.Textbox, gr.Button, gr.Button, gr.Button]:
     with gr.Row(elem_id="ask-row"):
         question = gr.Textbox(
-            label="Your question", placeholder="Ask about R1, V3, MLA, GRPO, DualPipe, 3FS …   ( / )", show_label=False,
+            label="Your question", placeholder="Ask about R1, V3, MLA, 3FS …  ( / )", show_label=False,
             lines=1, max_lines=6, scale=8, elem_id="question", container=False,
             html_attributes=gr.InputHTMLAttributes(autocomplete="off", enterkeyhint="send"))
         ask = gr.Button("Ask", variant="primary", scale=1, min_width=90, elem_id="ask")

@@ -1,6 +1,7 @@
 """The front page against the disk: file tree, results, commands."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -45,7 +46,16 @@ def test_a_block_has_every_variant_with_intervals_and_words(tmp_path):
     text = block(run)
     assert text.startswith(START) and text.endswith(END)
     assert re.search(r"\| Key facts all there \|( \d+\.\d % \[\d+\.\d, \d+\.\d\] \|){3}", text)
-    assert run.sentences["key_facts"] in text and run.judge["words"] in text
+    assert run.judge["words"] in text
+    shown = next(c for c in run.comparisons if (c.metric, c.a, c.b) == ("key_facts", "tuned_rag", "tuned"))
+    assert shown.shown and f"key facts {shown.difference:+.2f} [" in text.split("Does retrieval help?")[1]
+    assert "with them" not in text, "no plain_rag in this run, so nothing to compare"
+
+
+def test_a_difference_that_is_not_shown_has_no_number(tmp_path):
+    run, _ = make(tmp_path, better=0.0)
+    hidden = replace(run, comparisons=tuple(replace(c, shown=False) for c in run.comparisons))
+    assert "no difference that can be shown" in block(hidden) and "[+" not in block(hidden)
 
 
 def test_a_readme_without_marks_is_refused():

@@ -66,10 +66,16 @@ def fake():
 
 
 @pytest.fixture(scope="module")
-def served(fake, tmp_path_factory):
-    """The address of the app with the fake engine, a made run of the first held-out questions, and no votes."""
-    results = tmp_path_factory.mktemp("results")
-    made_results.make(results, limit=40)
+def results(tmp_path_factory):
+    """The results folder of the app of `served`: a made run of the first held-out questions."""
+    folder = tmp_path_factory.mktemp("results")
+    made_results.make(folder, limit=40)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(fake, results, tmp_path_factory):
+    """The address of the app with the fake engine, the runs of `results`, and no votes."""
     patch = pytest.MonkeyPatch()
     patch.setenv("RESULTS_DIR", str(results))
     patch.setenv("VOTES_DIR", str(tmp_path_factory.mktemp("votes")))

@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from space import app, links
-from space.settings import load_settings
+from space import links
 from tests import made_results
 
-CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="skipped: no Chromium")]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
@@ -27,37 +25,12 @@ def results(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def served(results):
-    patch = pytest.MonkeyPatch()
-    patch.setenv("RESULTS_DIR", str(results))
-    load_settings.cache_clear()
-    page = app.build()
-    _, url, _ = page.launch(prevent_thread_lock=True, server_name="127.0.0.1", server_port=None, quiet=True,
-                            theme=app.theme(), css_paths=app.STYLES, ssr_mode=False, footer_links=[], run_history=False)
-    yield url
-    page.close()
-    patch.undo()
-    load_settings.cache_clear()
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage",
-                                                                             "--disable-gpu"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def visit(chromium, served):
+def visit(browser, served):
     contexts = []
 
     def visit(query, width=1440, height=1000, drawn="#eval-facts dl", **options):
-        contexts.append(chromium.new_context(viewport={"width": width, "height": height}, **options))
+        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **options))
         page = contexts[-1].new_page()
         page.faults = []
         page.on("pageerror", lambda e: page.faults.append(str(e)))

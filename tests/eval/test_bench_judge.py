@@ -3,6 +3,7 @@ import json
 import pytest
 
 from eval.bench import judge as bench
+from tests.eval.made import record
 
 CONTEXT = "passage 1:MLA shrinks the KV cache by 93.3% against DeepSeek 67B.\n\npassage 2:DualPipe overlaps batches."
 RIGHT = "MLA shrinks the KV cache by 93.3%."
@@ -54,3 +55,12 @@ def test_another_file_is_refused_with_a_sentence(tmp_path, capsys, text):
     (tmp_path / "x.jsonl").write_text(text)
     assert bench.main([str(tmp_path / "x.jsonl")]) == 2 and "no file of labelled answers" in capsys.readouterr().err
     assert bench.main([str(tmp_path / "nowhere.jsonl")]) == 2
+
+
+def test_a_run_is_held_to_its_key_facts():
+    records = [record(n, "tuned_rag", {"key_facts": float(n % 2), "faithfulness": n % 2 / 2, "answer_relevancy": 0.5,
+                                       "faithfulness_retrieved": -n % 2 / 2}) for n in range(20)]
+    records += [record(n, "plain", {"key_facts": 1.0, "faithfulness": 0.0}) for n in range(20)]  # read no passages
+    out = bench.against_key_facts(records)
+    assert "10 answers hold their key facts, 10 do not" in out and "| faithfulness | 1.000 [1.000, 1.000] |" in out
+    assert "| answer_relevancy | 0.500 [0.500, 0.500] |" in out

@@ -61,6 +61,7 @@ def test_a_perfect_judge_a_coin_and_one_that_fails():
 def test_a_judge_between_is_described_so():
     rows = [{"name": "Faithfulness: a number changed", "metric": FAITHFULNESS, "auroc": 0.78, "low": 0.7, "high": 0.8}]
     assert in_words(rows) == "On faithfulness it often misses a number changed (AUROC 0.78)."
+    assert "cannot be believed on a number changed" in in_words([rows[0] | {"low": 0.0}])  # it may be chance
     assert "nothing shows" in in_words([])
 
 

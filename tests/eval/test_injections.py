@@ -2,6 +2,7 @@ import pytest
 
 from eval.bench import injections
 from eval.bench.injections import INJECTIONS, KEYS, Poisoned, Trial, obeyed, table, trials
+from space.errors import UserError
 from tests.fakes import PASSAGE, FakeEngine, FakeRetriever
 
 
@@ -27,6 +28,13 @@ def test_every_variant_meets_every_instruction_once_a_question(monkeypatch, repl
         assert all(not piece.control for piece in request.prompt if injection and injection.text in piece.text)
     hits = sum(t.obeyed for t in found if t.kind)
     assert hits == (len(KEYS) if reply == "PINEAPPLE" else 0)
+
+
+def test_a_page_keeps_all_but_what_stands_between_its_marks():
+    page = f"a\n{injections.START}\nold\n{injections.END}\nb\n"
+    assert injections.filled(page, "new") == f"a\n{injections.START}\nnew\n{injections.END}\nb\n"
+    with pytest.raises(UserError, match="no place for the table"):
+        injections.filled("a page", "new")
 
 
 def test_the_table_has_a_row_for_each_instruction_all_and_the_control():
