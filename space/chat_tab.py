@@ -186,7 +186,7 @@ def from_link(layout: Layout, query: dict[str, str]) -> Update:
     if not asked:
         return {}
     settings = zip(layout.options, asked.options, strict=True)
-    filled = {layout.question: asked.question, **{part: value for part, value in settings if value is not None}}
+    filled: Update = {layout.question: asked.question, **{part: value for part, value in settings if value is not None}}
     if asked.earlier:
         *older, last = asked.earlier
         filled[layout.comparison] = chat_flow.unanswered(last, tuple(older))

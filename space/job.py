@@ -11,7 +11,7 @@ from queue import SimpleQueue
 
 from space import prompts
 from space.errors import UserError
-from space.lane import Sampler, State
+from space.sampler import Sampler, State
 from space.schema import (
     AnswerDone,
     AnswerEvent,

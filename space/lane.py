@@ -13,17 +13,14 @@ Nothing here is safe to call from two threads; the engine's one worker owns all 
 from __future__ import annotations
 
 import ctypes
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from space.errors import UserError
-from space.schema import Sampling
+from space.sampler import Sampler, State
 from space.weights import Weights, library
-
-log = logging.getLogger(__name__)
 
 BATCH = 512
 """Prompt tokens handed to llama.cpp at a time, at most: its own default."""
@@ -40,25 +37,6 @@ WORTH = 1.03
 
 class Stopped(Exception):
     """The reading of a prompt was given up because the caller asked for it."""
-
-
-class Sampler:
-    """How the tokens of one answer are picked; it carries the state of its random numbers."""
-
-    def __init__(self, sampling: Sampling) -> None:
-        c = self._c = library()
-        self.chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())
-        if sampling.temperature <= 0:
-            c.llama_sampler_chain_add(self.chain, c.llama_sampler_init_greedy())
-        else:
-            c.llama_sampler_chain_add(self.chain, c.llama_sampler_init_top_p(sampling.top_p, 1))
-            c.llama_sampler_chain_add(self.chain, c.llama_sampler_init_temp(sampling.temperature))
-            c.llama_sampler_chain_add(self.chain, c.llama_sampler_init_dist(sampling.seed))
-
-    def close(self) -> None:
-        if self.chain:
-            self._c.llama_sampler_free(self.chain)
-            self.chain = None
 
 
 class Lane:
@@ -260,10 +238,3 @@ class Lane:
             raise RuntimeError(f"llama_decode returned {status}")
         self._lengths = lengths
         self._rows = {tokens[row][0]: row for row in wanted}
-
-
-class State:
-    """The memory of one answer outside its lane: `size` bytes of keys and values of `length` tokens."""
-
-    def __init__(self, data: Any, size: int, length: int) -> None:
-        self.data, self.size, self.length = data, size, length

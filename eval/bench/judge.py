@@ -115,10 +115,10 @@ def fitted_here(answers: Sequence[Answer]) -> list[float]:
 def measured(answers: Sequence[Answer], values: Sequence[float]) -> tuple[float, float, float]:
     """AUROC with its interval."""
     good, bad = ([n for n, a in enumerate(answers) if a.hallucinated == side] for side in (False, True))
-    sides = [[values[n] for n in side] for side in (good, bad)]
-    groups = [[answers[n].source for n in side] for side in (good, bad)]
-    low, high = auroc_interval(*sides, *groups, RESAMPLES) or (math.nan, math.nan)
-    return auroc(*sides), low, high
+    sound, spoilt = ([values[n] for n in side] for side in (good, bad))
+    groups, others = ([answers[n].source for n in side] for side in (good, bad))
+    low, high = auroc_interval(sound, spoilt, groups, others, RESAMPLES) or (math.nan, math.nan)
+    return auroc(sound, spoilt), low, high
 
 
 def difference(answers: Sequence[Answer], ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float, float]:
@@ -160,9 +160,10 @@ def against_key_facts(records: Sequence[EvalRecord]) -> str:
     lines = [f"{len(right)} answers hold their key facts, {len(wrong)} do not\n", "| score | AUROC |", "|---|---|"]
     for metric in LABELS:
         sides = [[r for r in side if metric in r.scores] for side in (right, wrong)]
-        values = [[r.scores[metric] for r in side] for side in sides]
-        low, high = auroc_interval(*values, *([r.document for r in side] for side in sides)) or (math.nan, math.nan)
-        lines.append(f"| {metric} | {_interval((auroc(*values), low, high))} |")
+        ours, theirs = ([r.scores[metric] for r in side] for side in sides)
+        groups, others = ([r.document for r in side] for side in sides)
+        low, high = auroc_interval(ours, theirs, groups, others) or (math.nan, math.nan)
+        lines.append(f"| {metric} | {_interval((auroc(ours, theirs), low, high))} |")
     return "\n".join(lines)
 
 

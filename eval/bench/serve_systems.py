@@ -172,7 +172,7 @@ class Bare:
             lane.prime(self._scaffold)
 
     def answer(self, wanted: list[Ask], tokens: int) -> list[Told]:
-        from space.lane import Sampler
+        from space.sampler import Sampler
 
         told, began = [], time.monotonic()
         for ask in wanted:

@@ -100,7 +100,7 @@ def test_what_is_sent_is_enough_for_the_app(server, tmp_path):  # noqa: F811
     code = ("import runpy, sys; sys.argv = ['space/app.py']; "
             "page = runpy.run_path('space/app.py', run_name='app')['build'](); "
             "from space import parts, retriever; print(len(page.fns), 'events', parts.index_folder())")
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=280,
                           env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"})
     assert done.returncode == 0, done.stderr
     assert "events" in done.stdout and str(tmp_path) in done.stdout

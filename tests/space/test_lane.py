@@ -5,7 +5,8 @@ import math
 import pytest
 
 from space.errors import UserError
-from space.lane import Lane, Sampler
+from space.lane import Lane
+from space.sampler import Sampler
 from space.schema import Sampling
 from space.weights import Weights
 

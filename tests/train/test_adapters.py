@@ -76,7 +76,8 @@ def test_the_written_adapter_loads_and_changes_the_answer(tmp_path, base_gguf):
     """A random adapter, written by us, is accepted by llama.cpp and does something."""
     from gguf import GGUFReader
 
-    from space.lane import Lane, Sampler
+    from space.lane import Lane
+    from space.sampler import Sampler
     from space.schema import Sampling
     from space.weights import Weights
 
