@@ -76,8 +76,9 @@ def _passage(passage: Passage, number: int, partly: bool) -> str:
     link = "?" + urlencode({"tab": "corpus", "doc": passage.source, "passage": passage.id})
     read = ("Marked: what the model read." if passage.excerpt else "Found, but the model read nothing from it.")
     note = f'<p class="soft">{read}</p>' if partly else ""
+    opened = " open" if number == 1 or passage.excerpt else ""
     return (
-        f'<details class="passage" id="read-{number}" data-passage="{number}"{" open" if number == 1 else ""}>'
+        f'<details class="passage" id="read-{number}" data-passage="{number}"{opened}>'
         f'<summary><span class="rank">{number}</span><span class="where">{escape(passage.title)}'
         f'<small>{escape(passage.heading)}</small></span>'
         f'<span class="score"><abbr title="0.7 x cosine + 0.3 x BM25; cosine {passage.cosine:.2f}">'
