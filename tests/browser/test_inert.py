@@ -55,9 +55,10 @@ def test_what_others_wrote_stays_text(visit):
         page.on("dialog", lambda d: (dialogs.append(d.message), d.dismiss()))
         title = page.title()
         for question in (" ".join(PAYLOADS[:8])[:990], " ".join(PAYLOADS[8:20])[:990]):
+            shown = page.text_content(".asked h2")  # a recorded comparison greets, then the last question stands there
             page.fill("#question textarea", question)
             page.press("#question textarea", "Enter")
-            page.wait_for_function("() => document.querySelector('.card.plain')?.dataset.state !== 'waiting'")
+            page.wait_for_function("shown => document.querySelector('.asked h2')?.textContent !== shown", arg=shown)
             finished(page)
             assert PAYLOADS[0] in page.inner_text(".card.plain") and PAYLOADS[1] in page.inner_text(".card.tuned")
             for part in page.query_selector_all("details"):

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,15 +9,14 @@ import pytest
 from eval import export
 from tests import made_results
 
-CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="skipped: no Chromium")]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     made_results.make(folder, "paraphrase", part="paraphrase", limit=10, judge={"kind": "none"})
-    made_results.make(folder, "before", limit=30, seed=8, better=-0.4)
+    made_results.make(folder, "older", limit=30, seed=8, better=-0.4)
     made_results.make(folder, "heldout", limit=40)
     return folder
 
@@ -30,23 +28,12 @@ def address(results, tmp_path_factory):
     return (folder / "index.html").as_uri()
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage",
-                                                                             "--disable-gpu"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def visit(chromium, address):
+def visit(browser, address):
     contexts = []
 
     def visit(place, drawn="#eval-facts dl", width=1440, height=1000, **options):
-        contexts.append(chromium.new_context(viewport={"width": width, "height": height}, **options))
+        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **options))
         page = contexts[-1].new_page()
         page.faults = []
         page.on("pageerror", lambda e: page.faults.append(str(e)))
@@ -103,11 +90,11 @@ def test_filter_sort_open_and_go_through_the_list(visit):
 
 
 def test_another_run_and_two_runs_compared(visit):
-    page = visit("#tab=eval&kind=number&vs=before")
-    assert "heldout against before" in page.inner_text("#eval-against")
+    page = visit("#tab=eval&kind=number&vs=older")
+    assert "heldout against older" in page.inner_text("#eval-against")
     page.select_option("#eval-vs", "")
     assert not page.locator("#eval-against table").count()
-    page.select_option("#eval-run", "before")
+    page.select_option("#eval-run", "older")
     page.wait_for_function("() => document.querySelector('.ev-count').innerText.endsWith('of 30 questions')")
     assert page.input_value("#eval-kind") == "number"
     page.select_option("#eval-run", "paraphrase")
@@ -116,7 +103,7 @@ def test_another_run_and_two_runs_compared(visit):
 
 
 def test_a_link_brings_everything_back(visit):
-    page = visit("#tab=eval&run=heldout&vs=before&kind=number&sort=order&outcome=wrong-plain&metric=key_facts&q=many")
+    page = visit("#tab=eval&run=heldout&vs=older&kind=number&sort=order&outcome=wrong-plain&metric=key_facts&q=many")
     page.locator("#eval-questions tr:visible a").first.click()
     id_, count = page.locator("#eval-detail [data-id]").get_attribute("data-id"), page.inner_text(".ev-count")
     page.click("#eval-copy")
@@ -124,7 +111,7 @@ def test_a_link_brings_everything_back(visit):
     assert again.locator("#eval-detail [data-id]").get_attribute("data-id") == id_
     assert again.inner_text(".ev-count") == count != "40 of 40 questions"
     for name, value in (("kind", "number"), ("sort", "order"), ("outcome", "wrong-plain"), ("metric", "key_facts"),
-                        ("document", ""), ("q", "many"), ("vs", "before")):
+                        ("document", ""), ("q", "many"), ("vs", "older")):
         assert again.input_value(f"#eval-{name}") == value
     link = page.locator("#eval-questions tr:visible a").first.get_attribute("href")
     assert visit(link).locator("#eval-detail [data-id]").get_attribute("data-id") in link
@@ -191,7 +178,7 @@ def test_tabs_by_keyboard_and_documents_of_the_corpus(visit):
 
 
 def test_it_reads_on_dark_and_on_a_phone(visit):
-    page = visit("#tab=eval&vs=before&id=lora-06", width=390, height=844, is_mobile=True, color_scheme="dark")
+    page = visit("#tab=eval&vs=older&id=lora-06", width=390, height=844, is_mobile=True, color_scheme="dark")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     fill, paper = page.evaluate("""() => [getComputedStyle(document.querySelector('.fig .note')).fill,
         getComputedStyle(document.body).backgroundColor]""")
