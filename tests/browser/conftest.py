@@ -24,8 +24,10 @@ ARGUMENTS = [
 PATIENCE_MS = 60_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser():
+    """Closed after the last browser test: Playwright keeps an event loop running in this thread, in which
+    `asyncio.run` of other tests would fail."""
     if CHROMIUM is None:
         pytest.skip("no Chromium")
     from playwright.sync_api import sync_playwright

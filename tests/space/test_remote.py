@@ -164,7 +164,7 @@ def test_a_real_server_gives_the_answers_of_this_machine(engine, base_gguf):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     child = subprocess.Popen([sys.executable, "-m", "llama_cpp.server", "--model", str(base_gguf), "--model_alias",
-                              "base", "--host", "127.0.0.1", "--port", str(port), "--n_ctx", "2048"],
+                              "plain", "--host", "127.0.0.1", "--port", str(port), "--n_ctx", "2048"],
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(600):
@@ -177,7 +177,7 @@ def test_a_real_server_gives_the_answers_of_this_machine(engine, base_gguf):
         got = ask(f"http://127.0.0.1:{port}/v1", wanted, stall_s=200)["plain"]
         own = answer_all(engine.stream([wanted]), [PLAIN])["plain"]
         assert (got.text, got.done.finish) == (own.text, own.done.finish)
-        assert got.done.identity.file == "base"
+        assert got.done.identity.file == "plain"
     finally:
         child.kill()
         child.wait()
