@@ -63,7 +63,7 @@ def test_a_new_space_is_made_filled_and_waited_for(server):  # noqa: F811
         "gradio", "cpu-basic", {"PROFILE": "embedded"})
     assert {"space/app.py", "space/style.css", "assets/index/vectors.faiss", "assets/qa/questions.jsonl",
             "assets/adapters/smollm2-135m/adapter.gguf", "requirements.txt", "README.md"} <= set(repo.files)
-    assert not [p for p in repo.files if p.startswith(("train/", "eval/", "tests/", "work/")) or p.startswith("space/deploy")]
+    assert not [p for p in repo.files if p.startswith(("train/", "eval/", "tests/", "work/", "space/deploy"))]
     text = "\n".join(said)
     assert "installing packages" in text and "starting the app" in text and "running" in said[-1]
     assert text.index("assets/index/vectors.faiss") < text.index("made the space repository")  # listed first
