@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     made_results.make(folder, "paraphrase", part="paraphrase", limit=10, judge={"kind": "none"})
-    made_results.make(folder, "before", limit=30, seed=8, better=-0.4)
+    made_results.make(folder, "older", limit=30, seed=8, better=-0.4)
     run, _ = made_results.make(folder, "heldout", limit=40)
     (folder / "broken").mkdir()
     (folder / "broken" / "run.json").write_text('{"schema": 1, "run_sha256": "0"}')
@@ -119,9 +119,9 @@ def test_filter_sort_open_and_go_through_the_list(visit):
 
 
 def test_another_run_keeps_what_it_can(visit):
-    page = visit("?tab=eval&kind=number&vs=before")
+    page = visit("?tab=eval&kind=number&vs=older")
     page.wait_for_selector("#eval-against table")
-    assert "heldout against before" in page.inner_text("#eval-against")
+    assert "heldout against older" in page.inner_text("#eval-against")
     option = page.input_value("#eval-vs input")
     choose(page, "vs", "no other run")
     page.wait_for_function("() => !document.querySelector('#eval-against table')")
@@ -134,7 +134,7 @@ def test_another_run_keeps_what_it_can(visit):
 
 
 def test_a_link_brings_everything_back_and_nothing_draws_over_it(visit, served):
-    page = visit("?tab=eval&run=heldout&vs=before&kind=number&sort=order&outcome=wrong-plain&metric=key_facts&q=many")
+    page = visit("?tab=eval&run=heldout&vs=older&kind=number&sort=order&outcome=wrong-plain&metric=key_facts&q=many")
     page.wait_for_selector("#eval-questions tbody tr")
     id_ = first_question(page)
     page.locator("#eval-questions tbody tr a").first.click()
@@ -143,7 +143,7 @@ def test_a_link_brings_everything_back_and_nothing_draws_over_it(visit, served):
     page.click("#eval-copy")
     page.wait_for_function("() => document.querySelector('#eval-link textarea, #eval-link input')?.value")
     link = page.input_value("#eval-link textarea, #eval-link input")
-    assert link == links.page_link({"tab": "eval", "run": "heldout", "vs": "before", "metric": "key_facts", "q": "many",
+    assert link == links.page_link({"tab": "eval", "run": "heldout", "vs": "older", "metric": "key_facts", "q": "many",
                                     "kind": "number", "outcome": "wrong-plain", "sort": "order", "id": id_},
                                    {"origin": served.rstrip("/")})
     again = visit(link)
@@ -154,7 +154,7 @@ def test_a_link_brings_everything_back_and_nothing_draws_over_it(visit, served):
                          ("metric", "Key facts all there"), ("document", "any document")):
         assert again.input_value(f"#eval-{name} input") == wanted
     assert again.input_value("#eval-q input, #eval-q textarea") == "many"
-    assert "heldout against before" in again.inner_text("#eval-against") and not again.faults
+    assert "heldout against older" in again.inner_text("#eval-against") and not again.faults
 
 
 def test_nonsense_in_a_link_is_harmless(visit):
@@ -187,7 +187,7 @@ def test_dark_reads_as_well(visit):
 
 
 def test_a_phone_scrolls_tables_not_the_page(visit):
-    page = visit("?tab=eval&vs=before&id=lora-06", width=390, height=844, is_mobile=True)
+    page = visit("?tab=eval&vs=older&id=lora-06", width=390, height=844, is_mobile=True)
     page.wait_for_selector("#eval-bars .main-svg", timeout=60_000)
     page.wait_for_timeout(500)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
