@@ -65,9 +65,9 @@ def build() -> gr.Blocks:
 
 
 def _open_tab(request: gr.Request) -> gr.Tabs:
-    """The tab that the link names, else the first."""
-    wanted = request.query_params.get("tab", "")
-    return gr.Tabs(selected=wanted if wanted in {key for key, *_ in TABS} else TABS[0][0])
+    """The tab that the link names, by its key or by the label that a visitor sees, else the first."""
+    wanted = request.query_params.get("tab", "").casefold()
+    return gr.Tabs(selected=next((key for key, label, _ in TABS if wanted in (key, label.casefold())), TABS[0][0]))
 
 
 def warm() -> None:

@@ -110,7 +110,8 @@ def _search(question: str) -> Iterator[str]:
     try:
         cleaned = clean_question(question)
         yield message("Searching …")
-        yield corpus_cards.results(cleaned, parts.load_retriever().search(cleaned, FOUND))
+        found = parts.load_retriever().search(cleaned, FOUND)  # what a small model reads stands first in it
+        yield corpus_cards.results(cleaned, sorted(found, key=lambda p: -p.score))
     except UserError as error:
         yield message(str(error), "error")
 

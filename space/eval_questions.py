@@ -58,7 +58,7 @@ def outcome(record: EvalRecord) -> Outcome:
         return (Outcome("right", "✓", "abstains", "says it does not know, rightly", 1.0) if abstains
                 else Outcome("invented", "✗", "answers", "answers what the corpus does not tell", 0.0))
     hits = key_facts.hits(record.key_facts, record.text)
-    count, short = f"{sum(hits)} of {len(hits)} key facts", f"{sum(hits)}/{len(hits)}"
+    count, short = f"{sum(hits)} of {len(hits)} key fact{'s' if len(hits) != 1 else ''}", f"{sum(hits)}/{len(hits)}"
     if not hits:
         return Outcome("open", "·", "open", "has no key facts to check", 0.0)
     if all(hits):

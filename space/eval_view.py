@@ -70,7 +70,28 @@ def words(run: EvalRun, metrics: Sequence[Metric]) -> str:
     """What the run says in words, and the legend of the bars beside."""
     how = ("Means over the questions with 95 % intervals; a difference is named only where a paired test, corrected "
            "for the number of comparisons, shows one.")
-    return f"{heading('What the run shows', how, 'eval-says')}{legend(run.variants)}{sentences(run, metrics)}"
+    return (f"{heading('What the run shows', how, 'eval-says')}{verdict(run)}{legend(run.variants)}"
+            f"{sentences(run, metrics)}")
+
+
+def verdict(run: EvalRun) -> str:
+    """The result in short: whose answers hold all key facts, and how often the search found the evidence. A best
+    variant is named only where the test tells it from the next. "" where there is nothing to compare."""
+    ranked = sorted(((m.mean, m.variant) for m in means_of(run, "key_facts") if m.mean is not None and not m.withheld),
+                    key=lambda pair: -pair[0])
+    if len(ranked) < 2:
+        return ""
+    (share, first), (_, second), *_ = ranked
+    told = any(c.shown and c.metric == "key_facts" and {c.a, c.b} == {first, second} for c in run.comparisons)
+    others = [f"{mean:.0%} of {chip(variant)}" for mean, variant in ranked[1:]]
+    rest = " and ".join([", ".join(others[:-1]), others[-1]] if others[1:] else others)
+    text = (f"{chip(first)} is best at the facts: {share:.0%} of its answers hold all key facts, against {rest}."
+            if told else
+            f"All key facts stand in {share:.0%} of the answers of {chip(first)}, {rest}; no difference between the "
+            "first two can be shown at this size.")
+    found = next((m.mean for m in means_of(run, "recall_at_3") if m.mean is not None and not m.withheld), None)
+    searched = f" The search found the evidence for {found:.0%} of the questions." if found is not None else ""
+    return f'<p class="ev-verdict"><strong>In short:</strong> {text}{searched}</p>'
 
 
 def first_run(runs: Sequence[EvalRun]) -> str:

@@ -59,15 +59,19 @@ def _cell(hit: bool) -> str:
 
 
 def passage_list(passages: Sequence[Passage]) -> str:
-    """The passages as foldable cards, best first, with the legend of the shading."""
+    """The passages as foldable cards with the legend of the shading: what a model that reads sentences has read
+    first, then by score; where that is not the order of the scores, a sentence says so."""
     if not passages:
         return ""
     notice = "" if covered(passages) else (
         '<p class="notice">No passage comes close to this question: the corpus may not cover it.</p>')
     partly = any(p.excerpt for p in passages)
     items = "".join(_passage(p, n, partly) for n, p in enumerate(passages, 1))
+    scores = [round(p.score, 2) for p in passages]
+    order = ("<p>The passage with the best sentence comes first; a score is that of a whole passage.</p>"
+             if partly and scores != sorted(scores, reverse=True) else "")
     return (f'<section class="passages" aria-labelledby="passages-name"><h2 id="passages-name">'
-            f'Passages found for this question</h2>{notice}<div class="legend">{marks.LEGEND}</div>'
+            f'Passages found for this question</h2>{notice}<div class="legend">{marks.LEGEND}{order}</div>'
             f'<div class="passage-row">{items}</div></section>')
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_UNITS = {"billion": "b", "million": "m", "trillion": "t", "thousand": "k", "percent": "%"}
+UNITS = {"billion": "b", "million": "m", "trillion": "t", "thousand": "k", "percent": "%"}
 _HYPHENS = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
 
 ABSTENTION = "The corpus does not tell"
@@ -28,7 +28,7 @@ def normalize(text: str) -> str:
     text = text.translate(_HYPHENS).lower()
     text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
     text = re.sub(r"(?<=\d)[\s-]*(billion|million|trillion|thousand|percent)\b",
-                  lambda m: _UNITS[m[1]], text)
+                  lambda m: UNITS[m[1]], text)
     return re.sub(r"\s+", " ", text)
 
 

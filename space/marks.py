@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from html import escape
 
+from space.key_facts import UNITS
 from space.retriever import passage_text
 from space.schema import Passage
 from space.support import SentenceSupport, support
@@ -62,10 +63,18 @@ def _with_absent(text: str, figures: Sequence[str]) -> str:
     """The text with the figures that no passage holds underlined."""
     if not figures:
         return escape(text)
-    wanted = "|".join(re.escape(f) for f in sorted(figures, key=len, reverse=True))
-    pieces = re.split(rf"(?<![\w.])({wanted})(?![\w]|\.\d)", text)
+    wanted = "|".join(map(_as_written, sorted(figures, key=len, reverse=True)))
+    pieces = re.split(rf"(?<![\w.])(?<!\d,(?=\d{{3}}))({wanted})(?!\w|\.\d|,\d{{3}}(?!\d))", text, flags=re.I)
     return "".join(f"<u class='absent'>{escape(piece)}</u>" if n % 2 else escape(piece)
                    for n, piece in enumerate(pieces))
+
+
+def _as_written(figure: str) -> str:
+    """A pattern for a figure in an answer. It comes as figures are compared: in lower case, without the commas between
+    thousands, and with a unit's letter for its word."""
+    digits = re.sub(r"(?<=\d)(?=(?:\d{3})+(?!\d))", ",?", re.escape(figure))
+    word = next((word for word, letter in UNITS.items() if figure.endswith(letter)), "")
+    return rf"{digits.removesuffix(re.escape(figure[-1]))}(?:{re.escape(figure[-1])}|[\s-]*{word})" if word else digits
 
 
 def difference(plain: str, text: str) -> str:

@@ -118,8 +118,12 @@ class Retriever:
         return ordered
 
     def lexical(self, question: str) -> Any:
-        """BM25 of the question to every passage, divided by the highest: 0..1, shape (passages,)."""
-        scores = self._bm25.get_scores(words(question))
+        """BM25 of the question to every passage, divided by the highest: 0..1, shape (passages,). A question
+        without a word that BM25 counts, as in another script, scores 0 everywhere; bm25s fails on it."""
+        import numpy as np
+
+        counted = words(question)
+        scores = self._bm25.get_scores(counted) if counted else np.zeros(len(self.passages), dtype="float32")
         return scores / max(float(scores.max()), 1e-9)
 
 

@@ -53,6 +53,14 @@ def test_a_link_opens_a_passage_and_the_address_follows_what_is_read(served, vis
     assert page.locator(".bit.linked").count() == 0
 
 
+def test_a_link_may_name_a_tab_as_the_page_does(served, visit):
+    page = visit(served)
+    for name, label in (("Evaluation", "Evaluation"), ("training", "Training"), ("eval", "Evaluation"),
+                        ("x", "Compare")):
+        page.goto(f"{served}?tab={name}")
+        page.wait_for_selector(f"#tabs button[role=tab][aria-selected=true]:has-text('{label}')")
+
+
 def test_documents_open_in_each_other_by_keyboard(served, visit):
     page = open_tab(served, visit, "?tab=about", "#about-page section")
     page.focus("#about-page a[data-read='decisions/004-small-default']")

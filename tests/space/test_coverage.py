@@ -1,10 +1,12 @@
 """What the corpus tab shows: the shelf, who asks about what, and both as HTML."""
 
 import re
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from space import corpus_cards, coverage
+from space import corpus_cards, corpus_tab, coverage
 from space.corpus import Document
 from space.coverage import Shelf, find, links, load_shelf
 from space.errors import UserError
@@ -129,3 +131,10 @@ def test_results_show_scores_and_the_doubt():
     far, near = Passage("a#1", "x", "a", "T", "H", 0.31, 0.12), Passage("a#1", "x", "a", "T", "H", 0.81, 0.72)
     assert "may not cover" in corpus_cards.results("q", [far]) and "cosine 0.12" in corpus_cards.results("q", [far])
     assert "may not cover" not in corpus_cards.results("q", [near, far])
+
+
+def test_a_search_lists_the_best_score_first(monkeypatch):
+    standin = SimpleNamespace(search=lambda question, count: (replace(ONE, score=0.4), replace(TWO, score=0.6)))
+    monkeypatch.setattr(corpus_tab.parts, "load_retriever", lambda: standin)
+    *_, html = corpus_tab._search("What is MLA?")
+    assert html.index("0.60") < html.index("0.40")

@@ -52,6 +52,20 @@ def test_a_run_says_what_it_is(now):
     assert "commit unknown<" in unknown and "&lt;i&gt;x" in unknown
 
 
+def test_a_best_variant_is_named_only_where_the_test_shows_one(now):
+    means = [m for m in now.run.means if m.metric == "key_facts"]
+    shares = dict(zip(VARIANTS, (0.1, 0.0, 0.5), strict=True))
+    lead = next(c for c in now.run.comparisons if c.metric == "key_facts" and {c.a, c.b} == {"plain", "tuned_rag"})
+    run = replace(now.run, means=tuple(replace(m, mean=shares[m.variant]) for m in means))
+    shown = eval_view.verdict(replace(run, comparisons=(replace(lead, shown=True),)))
+    assert re.sub("<.*?>", "", shown) == ("In short: Fine-tuned + RAG is best at the facts: 50% of its answers hold "
+                                          "all key facts, against 10% of Plain and 0% of Fine-tuned.")
+    open_ = eval_view.verdict(replace(run, comparisons=(replace(lead, shown=False),)))
+    assert "best" not in open_ and "no difference between the first two" in open_
+    assert eval_view.verdict(replace(run, means=run.means[:1])) == ""
+    assert "The search found the evidence for" in eval_view.words(now.run, now.run.metrics)
+
+
 def test_sentences_name_the_variants_as_the_page_does(now):
     html = eval_view.sentences(now.run, now.run.metrics)
     assert html.count("<li>") == len(now.run.sentences)

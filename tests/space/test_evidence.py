@@ -22,6 +22,14 @@ def test_passages_become_cards_with_rank_score_and_a_link_to_the_corpus():
     assert evidence.passage_list(()) == ""
 
 
+@pytest.mark.parametrize("scores, read, told", [
+    ((0.61, 0.65), "One.", True), ((0.65, 0.61), "One.", False), ((0.61, 0.65), "", False)])
+def test_an_order_that_is_not_that_of_the_scores_is_explained(scores, read, told):
+    first, second = (replace(PASSAGE, score=score) for score in scores)
+    html = evidence.passage_list((replace(first, excerpt=read), second))
+    assert ("The passage with the best sentence comes first" in html) == told
+
+
 def test_foreign_text_is_escaped():
     passage = Passage("a#1", EVIL + f"\n\n| a |\n|---|\n| {EVIL} |", "a", EVIL, EVIL, 0.5, excerpt=EVIL)
     for html in (

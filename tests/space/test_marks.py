@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import pytest
@@ -17,6 +18,17 @@ def test_sentences_are_shaded_by_what_is_found_and_linked_to_their_passage():
     assert first.startswith('s3"') and 'data-passage="1"' in first and "100% of its words" in first
     assert second.startswith('s0"') and "<u class='absent'>42</u>" in second and "href" not in second
     assert third.startswith('s3"') and 'href="#read-2"' in third
+
+
+@pytest.mark.parametrize("text, wanted", [
+    ("It has 178,000,000 experts, with 12,000,000 of them in 12 nodes.", ["178,000,000", "12,000,000", "12"]),
+    ("A node has 12,000 cards.", ["12,000"]),
+    ("It holds 80GB, 1234.5 and 7000.", ["80GB", "1234.5", "7000"]),
+    ("It has 45 billion, 8B and 7 percent, 9%, 61 million.", ["45 billion", "8B", "7", "9", "61 million"]),
+    ("It has 12 or 1,12 of 345.", ["12", "1", "12", "345"]),
+])
+def test_whole_figures_are_underlined(text, wanted):
+    assert re.findall("<u class='absent'>(.*?)</u>", marks.marked(text, (PASSAGE,))) == wanted
 
 
 def test_the_text_stays_what_it_was():

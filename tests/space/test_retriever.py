@@ -38,6 +38,13 @@ def test_more_passages_than_there_are(folder):
     assert len(Retriever(folder, models.EMBEDDER).search("x", 50)) == 3
 
 
+@pytest.mark.parametrize("question", ["ما هو الانتباه الكامن متعدد الرؤوس؟", "什么是多头潜在注意力?", "?!", "😀"])
+def test_a_question_without_latin_words_is_ranked_by_the_embedding_alone(folder, question):
+    found = Retriever(folder, models.EMBEDDER).search(question, 3)
+    assert len(found) == 3 and found[0].cosine == max(p.cosine for p in found)
+    assert [p.score for p in found] == pytest.approx([0.7 * p.cosine for p in found], abs=1e-3)
+
+
 @pytest.mark.parametrize(
     "damage, part",
     [
