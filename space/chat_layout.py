@@ -7,9 +7,10 @@ from typing import Any
 
 import gradio as gr
 
-from space import cards, chat_words, evidence, examples, models
+from space import cards, chat_words, evidence, examples, models, parts
 from space.comparison import Comparison
 from space.options import BOUNDS, default_options
+from space.results import list_runs
 from space.schema import CHAT_VARIANTS
 from space.settings import load_settings
 
@@ -55,7 +56,9 @@ class Layout:
 
 def draw(first: Comparison | None) -> Layout:
     """Draw the tab inside the current Blocks, with the comparison `first` on it, if there is one."""
-    gr.HTML(chat_words.intro(models.load_profile(load_settings().profile)), elem_id="intro")
+    profile = models.load_profile(load_settings().profile)
+    runs = [] if parts.own_corpus() else list_runs(load_settings().results)[0]
+    gr.HTML(chat_words.intro(profile) + chat_words.measured(runs, profile), elem_id="intro")
     question, ask, follow, stop = _ask_row()
     follow.interactive = bool(first)
     chips = gr.HTML(chat_words.chips(examples.groups()), elem_id="examples", js_on_load=PICKED, apply_default_css=False,

@@ -7,11 +7,23 @@ from html import escape
 
 from space import examples, zero_gpu
 from space.comparison import Comparison
+from space.eval_view import verdict
 from space.models import Profile
+from space.results import EvalRun
 from space.schema import Example
 
 INVITATION = "Type a question or pick one above."
 GREETING = "A recorded comparison to begin with. Ask a question, or run this one live."
+
+
+def measured(runs: Sequence[EvalRun], profile: Profile) -> str:
+    """The page's two questions answered by the newest held-out run of this profile; "" where there is none."""
+    run = next((r for r in runs if r.part == "heldout" and r.profile == profile.name), None)
+    said = verdict(run) if run else ""
+    if not run or not said:
+        return ""
+    said = said.replace("In short:", f"Measured on {run.questions} held-out questions:")
+    return said.replace("</p>", ' <a href="?tab=eval">See the evaluation</a></p>')
 
 
 def intro(profile: Profile) -> str:
