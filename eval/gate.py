@@ -63,7 +63,8 @@ def _comparable(baseline: EvalRun, before: Sequence[EvalRecord], run: EvalRun,
     same = {i for i in asked if now.get(i) == asked[i]}
     if len(same) < ENOUGH * len(asked):
         raise UserError(f"{run.name} asks only {len(same)} of the {len(asked)} questions of {baseline.name}.",
-                        "Make the baseline again with today's questions.")
+                        "Choose a --name that is not taken, so that all of them are asked; where they have changed "
+                        f"since, make {baseline.name} again.")
     documents = {r.document for r in before if r.id in same}
     if len(documents) < MIN_DOCUMENTS:
         raise UserError(f"The questions are about {len(documents)} documents; with fewer than {MIN_DOCUMENTS} "
