@@ -19,7 +19,7 @@ from space.schema import VARIANTS
 from space.settings import ROOT, load_settings
 
 START, END = "<!-- results of a run, written by `python -m eval.readme` -->", "<!-- end of results -->"
-SHOWN = ("key_facts", "faithfulness", "answer_relevancy", "ends_itself", "first_token_s")
+SHOWN = ("key_facts", "faithfulness", "answer_relevancy", "ends_itself")
 QUESTIONS = (
     ("Does retrieval help?", (("plain_rag", "plain", "the plain model"), ("tuned_rag", "tuned", "the fine-tuned one"))),
     ("Does fine-tuning help?", (("tuned", "plain", "without passages"), ("tuned_rag", "plain_rag", "with them"))),
