@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # The app on the CPU of a machine of one's own:  docker compose up   (docs/deploy.md)
-FROM python:3.12-slim-bookworm AS build
+FROM python:3.11-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -14,7 +14,7 @@ WORKDIR /build
 COPY requirements.txt requirements-embedded.txt ./
 RUN pip install --extra-index-url https://download.pytorch.org/whl/cpu -r requirements.txt -r requirements-embedded.txt
 
-FROM python:3.12-slim-bookworm
+FROM python:3.11-slim-bookworm
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install -y --no-install-recommends libgomp1 \

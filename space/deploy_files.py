@@ -38,6 +38,8 @@ LLAMA_BUILD = '-C cmake.args="-DLLAVA_BUILD=OFF;-DGGML_NATIVE=OFF"'
 ZERO_PINS = {"torch": "torch==2.11.0", "llama-cpp-python": ""}
 ZERO_EXTRA = ("peft==0.21.2", "accelerate==1.15.0", "gguf==0.19.0")
 """ZeroGPU takes torch up to 2.11 and runs transformers; the package `spaces` is the host's own."""
+ZERO_PYTHON = "3.12"
+"""It takes 3.12 and 3.10 alone, and pandas 3 wants at least 3.11. Our tests run on 3.11, which other Spaces get."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,8 @@ def readme_text(plan: Plan, models: Sequence[LockedModel], root: Path = ROOT) ->
         head["thumbnail"] = f"https://huggingface.co/spaces/{plan.repo}/resolve/main/{PICTURE}"
     if plan.hardware != ZERO:
         head["suggested_hardware"] = plan.hardware
+    else:
+        head["python_version"] = ZERO_PYTHON
     if models:
         head["preload_from_hub"] = [f"{m.repo} {','.join(f.path for f in m.files)} {m.revision}" for m in models]
     text = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=1000)

@@ -86,6 +86,7 @@ def test_the_same_command_changes_only_what_changed(server):  # noqa: F811
     assert repo.files["video.mp4"] == b"kept"
     assert repo.space.variables == {"PROFILE": "embedded", "VISITORS": "kept"} and repo.space.hardware == "cpu-upgrade"
     assert front_matter(server)["suggested_hardware"] == "cpu-upgrade"
+    assert front_matter(server)["python_version"] == "3.11"
     assert any("1 files sent" in line and "2 removed" in line for line in said)
     send(server, hardware="cpu-upgrade")
     assert len(repo.commits) == commits + 1
@@ -149,7 +150,7 @@ def test_zero_gpu_gets_transformers_weights_and_the_adapter(qwen, tmp_path):
         "Qwen/Qwen2.5-3B-Instruct", "ann/lora", MINILM}
     requirements = repo.files["requirements.txt"].decode()
     assert "torch==2.11.0" in requirements and "peft" in requirements and "llama-cpp" not in requirements
-    assert "suggested_hardware" not in front_matter(qwen)
+    assert "suggested_hardware" not in front_matter(qwen) and front_matter(qwen)["python_version"] == "3.12"
     assert "holds a whole model" in refused(qwen, hardware="zero-a10g", tuned_repo="ann/tuned")
 
 
