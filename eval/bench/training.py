@@ -130,7 +130,7 @@ def summary(lines: Sequence[dict[str, Any]], tokens: Sequence[int]) -> dict[str,
     steps = [line for line in lines if "loss" in line][WARM_UP:]
     count = sum(tokens[WARM_UP:])
     wall, cpu = (sum(line[key] for line in steps) for key in ("wall_s", "cpu_s"))
-    return {"tokens": count, "wall_s": round(wall, 1), "cpu_s": round(cpu, 1), "tokens_per_s": round(count / wall, 1),
+    return {"tokens": count, "wall_s": round(wall, 3), "cpu_s": round(cpu, 3), "tokens_per_s": round(count / wall, 1),
             "tokens_per_cpu_s": round(count / cpu, 1), "loss": [round(x["loss"], 4) for x in lines if "loss" in x],
             "dev_loss": round(next(x["eval_loss"] for x in lines if "eval_loss" in x), 4),
             "memory_mb": next(x["memory_mb"] for x in lines if "memory_mb" in x)}

@@ -18,7 +18,7 @@ from train import export, llama, run
 from train.config import load_recipe
 
 pytestmark = [pytest.mark.model, pytest.mark.heavy, pytest.mark.timeout(900)]
-CACHES = (load_settings, parts.load_engine, parts.load_retriever)
+CACHES = (load_settings, parts.load_engine, parts.local_engine, parts.load_retriever)
 
 
 @pytest.fixture(scope="module")
