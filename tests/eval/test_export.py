@@ -25,7 +25,7 @@ REPO = "ann/results"
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
-    made_results.make(folder, "before", limit=12, seed=8, better=-0.4)
+    made_results.make(folder, "older", limit=12, seed=8, better=-0.4)
     made_results.make(folder, "heldout", limit=12)
     return folder
 
@@ -46,7 +46,7 @@ def test_the_page_holds_every_run_whole(html, results):
     ids = list(dict.fromkeys(r["id"] for r in rows))
     assert list(run["details"]) == ids == [r["id"] for r in run["rows"]]
     assert len(json.loads(run["json"])["answers"]) == len(rows) and run["csv"].count("\r\n") >= len(rows) + 1
-    assert set(run["against"]) == {"before"} and "heldout against before" in run["against"]["before"]
+    assert set(run["against"]) == {"older"} and "heldout against older" in run["against"]["older"]
     assert all(set(s["ids"]) == set(ids) for s in run["sorts"].values())
     assert set(run["outcomes"]["right-tuned_rag"]["ids"]) | set(run["outcomes"]["wrong-tuned_rag"]["ids"]) == set(ids)
     assert run["questions"].count("data-question=") == len(ids)
@@ -104,7 +104,7 @@ def test_runs_that_cannot_be_exported_are_named(results, tmp_path):
     (tmp_path / "cut" / "samples.jsonl").write_text("x")
     with pytest.raises(UserError, match="was changed after the run"):
         export.opened_runs(tmp_path)
-    assert [o.run.name for o in export.opened_runs(results, ["before"])] == ["before"]
+    assert [o.run.name for o in export.opened_runs(results, ["older"])] == ["older"]
 
 
 def test_a_page_that_grows_too_large_says_what_to_do(results, monkeypatch):
