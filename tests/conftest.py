@@ -52,3 +52,11 @@ def retriever():
     from space.retriever import Retriever
 
     return Retriever(ASSETS / "index", models.EMBEDDER)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_visitors():
+    """An app that another module served saw who listens; without a door everybody counts as listening."""
+    from space.visitors import load_visitors
+
+    load_visitors.cache_clear()
