@@ -53,6 +53,14 @@ def make(folder, name="heldout", part="heldout", variants=("plain", "tuned", "tu
     return run, records
 
 
+def make_three(folder):
+    """The runs that the dashboard is tested with: one without a judge, one to compare, and `heldout`, which opens by
+    itself (runs made within one second stand in the order of their names). Returns that one."""
+    make(folder, "paraphrase", part="paraphrase", limit=10, judge={"kind": "none"})
+    make(folder, "older", limit=30, seed=8, better=-0.4)
+    return make(folder, "heldout", limit=40)[0]
+
+
 def _found(example, passages, chance):
     """The passage of the evidence (mostly) and its neighbours, the part that is read marked."""
     own = [p for p in passages if example.evidence and p.source == example.evidence[0].document] or passages

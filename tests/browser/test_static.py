@@ -15,9 +15,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
-    made_results.make(folder, "paraphrase", part="paraphrase", limit=10, judge={"kind": "none"})
-    made_results.make(folder, "older", limit=30, seed=8, better=-0.4)
-    made_results.make(folder, "heldout", limit=40)
+    made_results.make_three(folder)
     return folder
 
 

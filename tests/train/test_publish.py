@@ -1,5 +1,7 @@
 """Publishing against the stand-in of the Hub: what arrives, what is left out, and every refusal."""
 
+# ruff: noqa: F811  (tests ask for the fixture by its name)
+
 import hashlib
 import json
 import subprocess
@@ -14,6 +16,7 @@ from gguf import GGUFWriter
 from space import hub
 from space.errors import UserError
 from space.settings import ROOT
+from tests.hub_client import server  # noqa: F401  (a fixture)
 from tests.hub_standin import READ_TOKEN, WRITE_TOKEN, HubStandIn
 from train import card, publish
 
@@ -44,23 +47,6 @@ def adapter(tmp_path):
         "adapter_sha256": write_gguf(folder / "adapter.gguf", "adapter"), "adapter_mb": 0.1}
     (folder / "model_card.json").write_text(json.dumps(about))
     return folder
-
-
-@pytest.fixture
-def server(monkeypatch):
-    """The stand-in; the library and our client do not wait, but note how long they would."""
-    from huggingface_hub import constants
-    from huggingface_hub.utils import _http
-
-    from space import patience
-
-    with HubStandIn() as server:
-        server.waits = []
-        monkeypatch.setattr(_http, "time", SimpleNamespace(sleep=server.waits.append))
-        monkeypatch.setattr(patience.PatientClient.__init__, "__defaults__", (server.waits.append,))
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
-        yield server
 
 
 def uploads(*sizes):
