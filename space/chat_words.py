@@ -19,11 +19,10 @@ GREETING = "A recorded comparison to begin with. Ask a question, or run this one
 def measured(runs: Sequence[EvalRun], profile: Profile) -> str:
     """The page's two questions answered by the newest held-out run of this profile; "" where there is none."""
     run = next((r for r in runs if r.part == "heldout" and r.profile == profile.name), None)
-    said = verdict(run) if run else ""
-    if not run or not said:
+    if not run:
         return ""
-    said = said.replace("In short:", f"Measured on {run.questions} held-out questions:")
-    return said.replace("</p>", ' <a href="?tab=eval">See the evaluation</a></p>')
+    more = ' <a href="?tab=eval">See the evaluation</a>'
+    return verdict(run, f"Measured on {run.questions} held-out questions:", more)
 
 
 def intro(profile: Profile) -> str:

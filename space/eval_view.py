@@ -74,9 +74,10 @@ def words(run: EvalRun, metrics: Sequence[Metric]) -> str:
             f"{sentences(run, metrics)}")
 
 
-def verdict(run: EvalRun) -> str:
+def verdict(run: EvalRun, opening: str = "In short:", more: str = "") -> str:
     """The result in short: whose answers hold all key facts, and how often the search found the evidence. A best
-    variant is named only where the test tells it from the next. "" where there is nothing to compare."""
+    variant is named only where the test tells it from the next. "" where there is nothing to compare. `more` is HTML
+    that stands behind."""
     ranked = sorted(((m.mean, m.variant) for m in means_of(run, "key_facts") if m.mean is not None and not m.withheld),
                     key=lambda pair: -pair[0])
     if len(ranked) < 2:
@@ -91,7 +92,7 @@ def verdict(run: EvalRun) -> str:
             "first two can be shown at this size.")
     found = next((m.mean for m in means_of(run, "recall_at_3") if m.mean is not None and not m.withheld), None)
     searched = f" The search found the evidence for {found:.0%} of the questions." if found is not None else ""
-    return f'<p class="ev-verdict"><strong>In short:</strong> {text}{searched}</p>'
+    return f'<p class="ev-verdict"><strong>{escape(opening)}</strong> {text}{searched}{more}</p>'
 
 
 def first_run(runs: Sequence[EvalRun]) -> str:
