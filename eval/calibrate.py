@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import sys
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from eval.corrupt import change_name, change_number, contradict
 from eval.judge import as_read
 from eval.judge_features import FEATURES, Passages, features
 from space import parts, retriever
+from space.files import write_whole
 from space.questions import evidence_passages, load_examples, topic
 from space.schema import Example, Passage
 from space.stats import auroc
@@ -135,9 +135,7 @@ def main(argv: list[str] | None = None) -> int:
     weights, bias = fit(x, kinds)
     row = {"weights": {name: round(float(w), 4) for name, w in zip(FEATURES, weights, strict=True)},
            "bias": round(bias, 4), "claims": len(claims), "seed": SEED}
-    part = options.out.with_suffix(".part")
-    part.write_text(json.dumps(row, indent=1) + "\n")
-    os.replace(part, options.out)
+    write_whole(options.out, json.dumps(row, indent=1, allow_nan=False) + "\n")
     print(json.dumps(row["weights"]), row["bias"])
     return 0
 

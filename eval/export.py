@@ -10,7 +10,6 @@ The same command again changes only what changed.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from eval.export_runs import run_payload
 from space import eval_view, hub
 from space.errors import UserError
 from space.eval_files import Opened, open_run
+from space.files import write_whole
 from space.results import list_runs
 from space.settings import load_settings
 
@@ -75,9 +75,7 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
     """Write the files whole, over those of an earlier export; others in the folder stay."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
-        part = folder / f"{name}.{os.getpid()}.part"
-        part.write_bytes(data)
-        os.replace(part, folder / name)
+        write_whole(folder / name, data)
 
 
 def push(repo: str, files: dict[str, bytes], say: Callable[[str], None], endpoint: str | None = None,

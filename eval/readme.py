@@ -8,12 +8,13 @@ A test compares the block with the run, so that numbers in the README are never 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from eval.marked import exchanged
 from space.errors import UserError
+from space.files import write_whole
 from space.results import Comparison, EvalRun, Mean, Metric, read_run
 from space.schema import VARIANTS
 from space.settings import ROOT, load_settings
@@ -89,10 +90,7 @@ def _cell(mean: Mean | None, metric: Metric) -> str:
 
 def replaced(readme: str, new: str) -> str:
     """The README with the block exchanged. Raises UserError where it has no marks."""
-    if readme.count(START) != 1 or readme.count(END) != 1:
-        raise UserError("The README has no place for results.", f"Put the lines {START} and {END} into it, once each.")
-    before, rest = readme.split(START)
-    return before + new + rest.split(END)[1]
+    return exchanged(readme, START, END, new, "The README", "results")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -107,9 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    temporary = path.with_suffix(".md.part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(path, text)
     print(f"Written: {path}")
     return 0
 

@@ -24,6 +24,7 @@ from eval.metrics import METRICS
 from eval.summary import summarise
 from space import models, parts
 from space.errors import UserError
+from space.files import write_whole
 from space.questions import load_examples
 from space.results import EvalRecord, EvalRun, Metric, canonical_hash, read_samples
 from space.retriever import REBUILD
@@ -95,8 +96,8 @@ def write_run(folder: Path, run: EvalRun, records: Sequence[EvalRecord]) -> None
     if _sha256(samples) != run.samples_sha256:
         raise ValueError("these are not the records that the run was made from")
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / "samples.jsonl", samples)
-    _replace(folder / "run.json", (text + "\n").encode())
+    write_whole(folder / "samples.jsonl", samples)
+    write_whole(folder / "run.json", (text + "\n").encode())
 
 
 def git_state() -> tuple[str, bool | None]:
@@ -160,9 +161,3 @@ def _packages() -> dict[str, str]:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _replace(path: Path, data: bytes) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(data)
-    os.replace(part, path)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import tempfile
-import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property, lru_cache
@@ -15,6 +13,7 @@ from pathlib import Path
 
 from space.errors import UserError
 from space.eval_questions import Row, rows
+from space.files import write_whole
 from space.results import EvalRecord, EvalRun, Metric, read_run, read_samples
 
 
@@ -64,8 +63,10 @@ def downloads(opened: Opened) -> tuple[Path, Path]:
     folder.mkdir(exist_ok=True)
     whole = {"run": asdict(opened.run), "answers": [asdict(r) for r in opened.records]}
     text = json.dumps(whole, ensure_ascii=False, allow_nan=False, indent=1)
-    return (_write(folder / f"{opened.run.name}.csv", as_csv(opened.records)),
-            _write(folder / f"{opened.run.name}.json", text))
+    table, everything = folder / f"{opened.run.name}.csv", folder / f"{opened.run.name}.json"
+    write_whole(table, as_csv(opened.records))
+    write_whole(everything, text)
+    return table, everything
 
 
 @cache
@@ -92,10 +93,3 @@ def as_csv(records: Sequence[EvalRecord]) -> str:
 def inert(text: str) -> str:
     """Text that no spreadsheet takes for a formula (OWASP, CSV injection)."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def _write(path: Path, text: str) -> Path:
-    part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
-    part.write_text(text, encoding="utf-8", newline="")
-    os.replace(part, path)
-    return path

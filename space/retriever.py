@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from space import excerpts, models
 from space.errors import UserError
+from space.files import write_whole
 from space.schema import Passage
 from space.shapes import check_shape
 
@@ -138,16 +139,16 @@ def write_index(folder: Path, passages: Sequence[Passage], embedder: str,
     folder.mkdir(parents=True, exist_ok=True)
     lines = "".join(json.dumps({k: v for k, v in asdict(p).items() if k not in ("score", "cosine", "excerpt")}) + "\n"
                     for p in passages)
-    _replace(folder / "passages.jsonl", lines.encode())
-    _replace(folder / "vectors.faiss", faiss.serialize_index(index).tobytes())
-    _replace(folder / "sentences.npy", _saved(embed(load_embedder(embedder), excerpts.embedded(passages))))
+    write_whole(folder / "passages.jsonl", lines.encode())
+    write_whole(folder / "vectors.faiss", faiss.serialize_index(index).tobytes())
+    write_whole(folder / "sentences.npy", _saved(embed(load_embedder(embedder), excerpts.embedded(passages))))
     manifest = {
         "schema": SCHEMA, "passages": len(passages), "width": int(vectors.shape[1]),
         "corpus_sha256": corpus_sha256, "embedder": embedder,
         "embedder_sha256": embedder_hash(embedder), **about,
         "files": {n: _file_hash(folder / n) for n in FILES},
     }
-    _replace(folder / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
+    write_whole(folder / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
     return manifest
 
 
@@ -219,9 +220,3 @@ def _read_vectors(path: Path, rows: int) -> Any:
 
 def _file_hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _replace(path: Path, data: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)

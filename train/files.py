@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
+
+from space.files import write_whole
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON, replacing the file whole; NaN is an error."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    write_whole(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 class StepLog:
@@ -25,9 +24,7 @@ class StepLog:
         """Keep the whole lines up to `step`, and drop those that a resumed run will write again.
         Returns the last line kept ({} where there is none)."""
         kept = [line for line in self.read() if line["step"] <= step]
-        part = self.path.with_name(self.path.name + ".part")
-        part.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-        os.replace(part, self.path)
+        write_whole(self.path, "".join(json.dumps(line) + "\n" for line in kept))
         return kept[-1] if kept else {}
 
     def read(self) -> list[dict[str, Any]]:

@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from eval.marked import exchanged
 from space import models, parts
 from space.answer import answer_all, stream_answers
 from space.engine import Engine
-from space.errors import UserError
+from space.files import write_whole
 from space.questions import load_examples
 from space.retriever import Searcher
 from space.schema import VARIANTS, Passage, Sampling, Variant
@@ -141,26 +141,16 @@ def main(arguments: list[str] | None = None) -> int:
     shown = table(found)
     print(shown)
     if options.out:
-        _write(options.out, json.dumps([asdict(t) for t in found], ensure_ascii=False, indent=1))
+        write_whole(options.out, json.dumps([asdict(t) for t in found], ensure_ascii=False, indent=1))
     if options.page:
         profile = models.load_profile(load_settings().profile).label
         said = (f"{profile}, {len(questions)} question{'s' * (len(questions) != 1)}, greedy, at most "
                 f"{options.max_tokens} tokens; an answer with the word asked for counts as obedient, also where it "
                 "only repeats it.")
-        _write(options.page, filled(options.page.read_text(encoding="utf-8"), f"{said}\n\n{shown}"))
+        write_whole(options.page, filled(options.page.read_text(encoding="utf-8"), f"{said}\n\n{shown}"))
     return 0
 
 
 def filled(page: str, block: str) -> str:
     """The page with the block between its marks. Raises UserError where it has none."""
-    before, start, rest = page.partition(START)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise UserError("The page has no place for the table.", f"Put {START} and {END} where it belongs.")
-    return f"{before}{start}\n{block}\n{end}{after}"
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    return exchanged(page, START, END, f"{START}\n{block}\n{END}", "The page", "the table")

@@ -30,6 +30,7 @@ import httpx
 
 from eval.bench.load_users import Crowd, Seen
 from space.errors import UserError
+from space.files import write_whole
 from space.settings import ROOT
 
 DEADLINE_S = 20
@@ -198,7 +199,5 @@ def report(options: argparse.Namespace, seen: Seen, samples: Sequence[Sample], m
         row = {"users": options.users, "minutes": options.minutes, "outcomes": seen.outcomes,
                "marks": [vars(m) for m in marks], "samples": [vars(s) for s in samples], "refusals_s": seen.refusals_s,
                "answers_s": seen.answers_s, "first_s": seen.first_s, "problems": seen.problems}
-        part = options.out.with_name(options.out.name + ".part")
-        part.write_text(json.dumps(row, allow_nan=False), encoding="utf-8")
-        os.replace(part, options.out)
+        write_whole(options.out, json.dumps(row, allow_nan=False))
     return 1 if any(m.holds is False for m in marks) else 0

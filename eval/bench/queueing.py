@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import heapq
 import math
-import os
 import random
 import sys
 from collections import defaultdict
@@ -24,8 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, quantiles
 
+from eval.marked import exchanged
 from space import eval_view
 from space.errors import UserError
+from space.files import write_whole
 from space.results import EvalRecord, EvalRun, list_runs, read_samples
 from space.schema import CHAT_VARIANTS
 from space.settings import load_settings
@@ -168,15 +169,10 @@ def measured(results: Path, name: str = "") -> tuple[EvalRun, list[float]]:
 def write(path: Path, tables: str) -> None:
     """Put the tables between the marks of a document. Raises UserError where it lacks them."""
     try:
-        before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+        document = path.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}).", "Name a document with --write.") from None
-    _, end, after = rest.partition(END)
-    if not end:
-        raise UserError(f"{path} lacks the marks {BEGIN} and {END}.", "Put them where the tables shall stand.")
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}", encoding="utf-8")
-    os.replace(part, path)
+    write_whole(path, exchanged(document, BEGIN, END, f"{BEGIN}\n\n{tables}\n\n{END}", str(path), "the tables"))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -27,6 +27,7 @@ from pathlib import Path
 from eval.bench.serve_work import Load, Round
 from space import models
 from space.errors import UserError
+from space.files import write_whole
 from space.schema import CHAT_VARIANTS
 from space.settings import load_settings
 
@@ -170,7 +171,5 @@ def main(arguments: list[str] | None = None) -> int:
         for system in systems:
             system.close()
     if args.out:
-        partial = args.out.with_suffix(".tmp")
-        partial.write_text(json.dumps(report, allow_nan=False, indent=1), encoding="utf-8")
-        os.replace(partial, args.out)
+        write_whole(args.out, json.dumps(report, allow_nan=False, indent=1))
     return 0

@@ -161,9 +161,9 @@ import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
 from pathlib import Path
-from space.retriever import _replace
+from space.files import write_whole
 try:
-    _replace(Path(sys.argv[1]), b"x" * 5000)
+    write_whole(Path(sys.argv[1]), b"x" * 5000)
 except OSError as error:
     print("refused", error.errno)
 """
