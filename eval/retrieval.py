@@ -2,6 +2,7 @@
 
     python -m eval.retrieval [--parts train,dev] [--sweep]       choose on these
     python -m eval.retrieval --parts heldout                      report once
+    python -m eval.retrieval --parts dev --sentences              what a model that reads sentences gets to see
 
 Also: how well the best cosine tells questions that the corpus covers from those it does not
 (unanswerable ones of the parts, and the off-topic ones in assets/qa/offtopic.txt).
@@ -16,10 +17,12 @@ from typing import Any
 
 from space import corpus, models, retriever
 from space.errors import UserError
+from space.key_facts import hits
 from space.questions import evidence_passages, load_examples
 from space.schema import Example, Passage
-from space.settings import ASSETS
+from space.settings import ASSETS, Settings
 
+MOST_SENTENCES = 5
 PREFIXES = {
     "text alone": lambda p: p.text,
     "heading": lambda p: f"{p.heading}. {p.text}",
@@ -104,6 +107,25 @@ def coverage(bench: Bench, answerable: Sequence[Example], unanswerable: Sequence
     return lines
 
 
+def facts_in_sentences(examples: Sequence[Example], finder: retriever.Retriever, passages: int,
+                       most: int) -> list[float]:
+    """For 1, 2, … `most` sentences, the best of the passages found: the share of examples all of whose key facts stand
+    in them."""
+    found = [0] * most
+    for example in examples:
+        ranked = finder.rank_sentences(example.question, finder.search(example.question, passages))
+        for count in range(1, most + 1):
+            found[count - 1] += all(hits(example.key_facts, " ".join(s.text for s in ranked[:count])))
+    return [hit / len(examples) for hit in found]
+
+
+def sentence_table(shares: Sequence[float]) -> list[str]:
+    """`facts_in_sentences` as Markdown."""
+    counts = " | ".join(str(n) for n, _ in enumerate(shares, 1))
+    return [f"| best sentences | {counts} |", "|---" * (len(shares) + 1) + "|",
+            f"| all key facts in them | {' | '.join(f'{share:.3f}' for share in shares)} |"]
+
+
 def offtopic_questions(heldout: bool) -> list[str]:
     """Every third line is kept for the report, the others are for choosing."""
     lines = (ASSETS / "qa" / "offtopic.txt").read_text().splitlines()
@@ -114,6 +136,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", default="train,dev")
     parser.add_argument("--sweep", action="store_true", help="passage sizes, prefixes and weights")
+    parser.add_argument("--sentences", action="store_true", help="key facts in the best sentences of three passages")
     options = parser.parse_args(argv)
     parts = options.parts.split(",")
     try:
@@ -126,6 +149,10 @@ def main(argv: list[str] | None = None) -> int:
     if not answerable:
         print(f"There are no questions in {options.parts}.", file=sys.stderr)
         return 2
+    if options.sentences:
+        shipped = retriever.Retriever(ASSETS / "index", models.EMBEDDER)
+        print("\n".join(sentence_table(facts_in_sentences(answerable, shipped, Settings.passages, MOST_SENTENCES))))
+        return 0
     sizes = (80, 100, 120, 160) if options.sweep else (corpus.PASSAGE_SIZE,)
     for aim in sizes:
         for prefix in PREFIXES if options.sweep else ("title and heading",):
