@@ -7,7 +7,7 @@ from html import escape
 
 from space import examples, zero_gpu
 from space.comparison import Comparison
-from space.eval_view import verdict
+from space.eval_view import means_of, verdict
 from space.models import Profile
 from space.results import EvalRun
 from space.schema import Example
@@ -21,8 +21,9 @@ def measured(runs: Sequence[EvalRun], profile: Profile) -> str:
     run = next((r for r in runs if r.part == "heldout" and r.profile == profile.name), None)
     if not run:
         return ""
+    answerable = max((m.expected for m in means_of(run, "key_facts")), default=0)
     more = ' <a href="?tab=eval">See the evaluation</a>'
-    return verdict(run, f"Measured on {run.questions} held-out questions:", more)
+    return verdict(run, f"Measured on {answerable} held-out questions that the corpus answers:", more)
 
 
 def intro(profile: Profile) -> str:
