@@ -32,6 +32,7 @@ from eval import judge as judging
 from space import models, parts, retriever
 from space.ask import parse_variants
 from space.errors import UserError
+from space.passage_states import Mode
 from space.questions import PARTS, load_examples, topic
 from space.results import RESULTS, EvalRecord, EvalRun, Metric, read_run, read_samples
 from space.schema import CHAT_VARIANTS, Example, Sampling, Variant
@@ -141,7 +142,10 @@ def embed(texts: Sequence[str]) -> object:
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    """Make the run and print it; see the module."""
+    """Make the run and print it; see the module. Raises UserError where answers would only be approximate."""
+    if Mode.parse(load_settings().passage_states).others:
+        raise UserError(f"PASSAGE_STATES={load_settings().passage_states} only approximates answers; runs are exact.",
+                        "Unset it, or measure it with `python -m eval.bench reading states`.")
     folder = options.results / results.check_name(options.name) if options.name else None
     baseline = read_run(options.results / results.check_name(options.check)) if options.check else None
     if baseline and folder and (folder / "run.json").exists():

@@ -19,7 +19,7 @@ import threading  # noqa: E402
 
 import gradio as gr  # noqa: E402
 
-from space import about_tab, chat_tab, corpus_tab, eval_tab, parts, train_tab, votes  # noqa: E402
+from space import about_tab, chat_tab, corpus_tab, eval_tab, examples, parts, train_tab, votes  # noqa: E402
 from space.errors import UserError  # noqa: E402
 from space.launch import launch_settings  # noqa: E402
 from space.settings import load_settings  # noqa: E402
@@ -71,11 +71,13 @@ def _open_tab(request: gr.Request) -> gr.Tabs:
 
 
 def warm() -> None:
-    """Load models and index in the background, so that the first question finds them ready."""
+    """Load models and index in the background, so that the first question finds them ready, and read the passages of
+    the example questions while nobody waits."""
     try:
         parts.load_engine().warm()
         parts.load_retriever().search("warm-up", 1)
         votes.start()
+        examples.read_ahead()
     except UserError as error:
         print(error, file=sys.stderr)
 

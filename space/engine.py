@@ -10,6 +10,9 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
@@ -17,6 +20,7 @@ from space import models
 from space.errors import UserError
 from space.job import Job, Request
 from space.lane import Lane
+from space.passage_states import Mode, PassageStates
 from space.scheduler import Scheduler
 from space.schema import (
     AnswerDone,
@@ -59,11 +63,29 @@ class Engine(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """Passages read ahead of time: how they are used, the folder that keeps them, and its bound in bytes."""
+
+    mode: Mode
+    folder: Path
+    budget: int
+
+    def states(self, identity: ModelIdentity) -> PassageStates:
+        """The states of one model, with or without an adapter."""
+        return PassageStates(self.folder, self.budget,
+                             f"{identity.sha256} {identity.adapter_sha256} {version('llama-cpp-python')}")
+
+
 class LocalEngine:
     """Answers with the files of a profile: one copy of the weights, a lane per kind of column."""
 
-    def __init__(self, profile: models.Profile, context_tokens: int, threads: int) -> None:
+    def __init__(self, profile: models.Profile, context_tokens: int, threads: int,
+                 ahead: Ahead | None = None) -> None:
+        """`ahead` says whether and where passages are kept that were read ahead of time; None: nowhere."""
         self._profile = profile
+        self._ahead = ahead
+        self._to_read: list[Job] = []
         self._context_tokens = context_tokens
         self._threads = threads
         self._lanes: dict[bool, tuple[Lane, ModelIdentity]] = {}
@@ -72,6 +94,7 @@ class LocalEngine:
         self._wake = threading.Condition()
         self._worker: threading.Thread | None = None
         self._loading = "Starting the engine."
+        self._at_rest = False
 
     def loading(self) -> str:
         """See Engine.loading."""
@@ -102,6 +125,19 @@ class LocalEngine:
         finally:
             closed.set()
 
+    def read_ahead(self, requests: Sequence[Request]) -> None:
+        """Have the passages of these prompts read while nobody waits for an answer."""
+        if self._ahead and self._ahead.mode.first:
+            self._ensure_worker()
+            with self._wake:
+                self._to_read += [Job(request, SimpleQueue(), ()) for request in requests if request.prompt]
+                self._wake.notify()
+
+    @property
+    def reading_ahead(self) -> bool:
+        """Whether passages wait to be read, or answers to be made first."""
+        return not self._at_rest
+
     def _ensure_worker(self) -> threading.Thread:
         with self._wake:
             if self._worker is None or not self._worker.is_alive():
@@ -112,7 +148,8 @@ class LocalEngine:
     def _work(self) -> None:
         """Serve until the process ends. A worker that follows one that died begins with a new ring;
         those who stood in the old one are told by their heartbeat."""
-        scheduler = Scheduler(self.lane)
+        scheduler = (Scheduler(self.lane, self._ahead.states, self._ahead.mode) if self._ahead
+                     else Scheduler(self.lane))
         for tuned in (False, True):
             self._loading = f"Loading the {'fine-tuned' if tuned else 'plain'} model of {self._profile.label}."
             try:
@@ -122,11 +159,19 @@ class LocalEngine:
         self._loading = ""
         while True:
             with self._wake:
-                while not self._arrived and not scheduler.busy:
+                while not (self._arrived or self._to_read or scheduler.busy or scheduler.has_ahead):
+                    self._at_rest = True
                     self._wake.wait()
+                self._at_rest = False
                 scheduler.add(self._arrived)
                 self._arrived = []
-            scheduler.turn()
+                to_read, self._to_read = self._to_read, []
+            for job in to_read:
+                scheduler.prepare(job)
+            if scheduler.busy:
+                scheduler.turn()
+            elif scheduler.has_ahead:
+                scheduler.read_ahead(lambda: bool(self._arrived))
 
     def lane(self, tuned: bool) -> tuple[Lane, ModelIdentity]:
         """The lane of the tuned or the plain columns, loaded at first use. For the worker, or for a

@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from functools import cache
 
-from space import parts
+from space import parts, prompts
+from space.engine import LocalEngine, Request
 from space.errors import UserError
 from space.questions import load_examples
-from space.schema import Example
+from space.schema import TUNED_RAG, Example, Sampling
+from space.settings import load_settings
 
 GROUPS = {
     "heldout": ("Held-out facts", (
@@ -51,6 +53,15 @@ def groups() -> dict[str, list[Example]]:
     shipped = _shipped()
     found = {key: [shipped[id_] for id_ in ids if id_ in shipped] for key, (_, ids) in GROUPS.items()}
     return {key: examples for key, examples in found.items() if examples}
+
+
+def read_ahead() -> None:
+    """Have the engine of this machine read the passages of the example questions while nobody waits."""
+    engine, passages = parts.load_engine(), load_settings().passages
+    if isinstance(engine, LocalEngine):
+        found = [(e.question, parts.load_retriever().search(e.question, passages))
+                 for group in groups().values() for e in group]
+        engine.read_ahead([Request(TUNED_RAG, prompts.build(question, each), Sampling()) for question, each in found])
 
 
 def find(question: str) -> Example | None:

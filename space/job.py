@@ -5,12 +5,14 @@ from __future__ import annotations
 import codecs
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 
 from space import prompts
 from space.errors import UserError
+from space.passage_states import Stretch
 from space.sampler import Sampler, State
 from space.schema import (
     AnswerDone,
@@ -52,6 +54,8 @@ class Job:
         self.ahead = 0
         self.prompt: list[int] = []
         self.shared = 0  # leading tokens of the prompt that are the same for everyone
+        self.passages: list[tuple[int, int]] = []  # ranges of the prompt's tokens
+        self.known: deque[Stretch] = deque()  # parts of the prompt, not yet reached, that were read ahead of time
         self.read = 0
         self.place: int | None = None
         self.parked: State | None = None
@@ -100,6 +104,8 @@ class Job:
         """Make the prompt's tokens. Raises UserError where prompt and answer do not fit."""
         pieces = self.request.prompt
         self.prompt = prompts.encode(pieces, weights.tokenize)
+        if any(piece.passages for piece in pieces):
+            self.passages = prompts.passage_tokens(pieces, weights.tokenize, weights.piece)
         if pieces[0].control:
             self.shared = len(weights.tokenize(pieces[0].text, True))
         if len(self.prompt) + self.request.sampling.max_tokens > context_tokens:
@@ -114,6 +120,11 @@ class Job:
         self._started = time.monotonic()
         self._sampler = Sampler(self.request.sampling)
         self.emit(PromptReading(self.key, len(self.prompt)))
+
+    def skip(self, count: int) -> None:
+        """The next `count` tokens of the prompt were put into the place without reading them."""
+        self.read += count
+        self._cached += count
 
     @property
     def sampler(self) -> Sampler:

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from space.errors import UserError
+from space.kv_blocks import Block, from_state, to_state
 from space.sampler import Sampler, State
-from space.weights import Weights, library
+from space.weights import Weights, expect_errors, library
 
 BATCH = 512
 """Prompt tokens handed to llama.cpp at a time, at most: its own default."""
@@ -132,7 +133,7 @@ class Lane:
         `should_stop` turns true; the place then holds a part of them that ends where a batch does."""
         c = self._c
         if should_stop:
-            abort = c.ggml_abort_callback(lambda _data: should_stop())
+            abort = c.ggml_abort_callback(lambda _data: expect_errors(should_stop()))
             c.llama_set_abort_callback(self._context, abort, None)
         try:
             for start in range(0, len(tokens), BATCH):
@@ -141,6 +142,7 @@ class Lane:
         finally:
             # Only while reading: a Python call for every graph node would slow writing down.
             c.llama_set_abort_callback(self._context, c.ggml_abort_callback(), None)
+            expect_errors(False)
 
     def write(self, tokens: Mapping[int, int]) -> None:
         """Append one token to each of several places, in one batch."""
@@ -171,6 +173,18 @@ class Lane:
         if self._c.llama_state_seq_set_data(self._context, state.data, state.size, place) != state.size:
             raise RuntimeError("the state of an answer could not be put back")
         self._lengths[place] = state.length
+
+    def take(self, place: int, end: int) -> Block:
+        """Keys and values of the first `end` tokens that the place holds."""
+        state = self.save(place)
+        return from_state(bytes(state.data)).part(0, end)
+
+    def put(self, place: int, block: Block) -> None:
+        """Put a block right behind what the place holds."""
+        state = self.save(place)
+        held = bytes(state.data)
+        data = to_state(from_state(held).then(block), held)
+        self.load(place, State((ctypes.c_uint8 * len(data)).from_buffer_copy(data), len(data), block.end))
 
     def score(self, prompt: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[float]:
         """Log-probability of each continuation of the prompt (natural logarithm, summed over its

@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from space import excerpts, models, remote, zero_gpu
-from space.engine import LocalEngine
+from space.engine import Ahead, LocalEngine
+from space.passage_states import Mode
 from space.retriever import Retriever
 from space.schema import Passage
 from space.settings import ASSETS, load_settings
@@ -29,8 +30,8 @@ def load_engine() -> LocalEngine | remote.RemoteEngine | zero_gpu.TransformersEn
 def local_engine() -> LocalEngine:
     """The engine of the PROFILE setting. Cheap: the models load at first use or by `warm`."""
     settings = load_settings()
-    return LocalEngine(models.load_profile(settings.profile), settings.context_tokens,
-                       settings.thread_count)
+    ahead = Ahead(Mode.parse(settings.passage_states), settings.states, settings.states_mb * 10**6)
+    return LocalEngine(models.load_profile(settings.profile), settings.context_tokens, settings.thread_count, ahead)
 
 
 def index_folder() -> Path:

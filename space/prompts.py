@@ -8,8 +8,10 @@ tokens off, so that a typed `<|im_start|>` stays plain text.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from space.schema import Passage
 
@@ -28,10 +30,12 @@ Tokenize = Callable[[str, bool], list[int]]
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of prompt text and whether control tokens inside it are live."""
+    """A stretch of prompt text and whether control tokens inside it are live; `passages` are the ranges of characters
+    in it that are passages, without their numbers."""
 
     text: str
     control: bool
+    passages: tuple[tuple[int, int], ...] = ()
 
 
 def user_text(question: str, passages: Sequence[Passage] = ()) -> str:
@@ -39,11 +43,26 @@ def user_text(question: str, passages: Sequence[Passage] = ()) -> str:
     excerpts, behind these alone."""
     if not passages:
         return question
+    blocks = [f"[{n}] {body}" for n, body in enumerate(_bodies(passages), 1)]
+    gap = "\n" if any(p.excerpt for p in passages) else "\n\n"
+    return f"Passages:\n{gap.join(blocks)}\n\n{READ}\nQuestion: {question}"
+
+
+def _bodies(passages: Sequence[Passage]) -> list[str]:
+    """What stands behind the number of each passage that is read."""
     if any(p.excerpt for p in passages):
-        lines = [f"[{n}] {p.title}: {p.excerpt}" for n, p in enumerate(passages, 1) if p.excerpt]
-        return "Passages:\n" + "\n".join(lines) + f"\n\n{READ}\nQuestion: {question}"
-    blocks = [f"[{n}] {p.title}: {p.heading}\n{p.text}" for n, p in enumerate(passages, 1)]
-    return "Passages:\n" + "\n\n".join(blocks) + f"\n\n{READ}\nQuestion: {question}"
+        return [f"{p.title}: {p.excerpt}" for p in passages if p.excerpt]
+    return [f"{p.title}: {p.heading}\n{p.text}" for p in passages]
+
+
+def _ranges(text: str, passages: Sequence[Passage]) -> tuple[tuple[int, int], ...]:
+    """Where in `text` the passages stand, in characters."""
+    ranges, at = [], 0
+    for body in _bodies(passages):
+        start = text.find(body, at)
+        at = start + len(body)
+        ranges.append((start, at))
+    return tuple(ranges)
 
 
 def with_options(question: str, options: Sequence[str]) -> str:
@@ -54,9 +73,10 @@ def with_options(question: str, options: Sequence[str]) -> str:
 
 def build(question: str, passages: Sequence[Passage] = ()) -> tuple[Piece, ...]:
     """The ChatML prompt up to and including the assistant's opening."""
+    text = user_text(question, passages)
     return (
         Piece(f"<|im_start|>system\n{SYSTEM}{END}\n<|im_start|>user\n", control=True),
-        Piece(user_text(question, passages), control=False),
+        Piece(text, control=False, passages=_ranges(text, passages)),
         Piece(f"{END}\n<|im_start|>assistant\n", control=True),
     )
 
@@ -72,6 +92,23 @@ def messages(question: str, passages: Sequence[Passage] = ()) -> list[dict[str, 
 def encode(pieces: Sequence[Piece], tokenize: Tokenize) -> list[int]:
     """Token ids of a prompt; `tokenize` is llama.cpp's or the training tokenizer's."""
     return [token for piece in pieces for token in tokenize(piece.text, piece.control)]
+
+
+def passage_tokens(pieces: Sequence[Piece], tokenize: Tokenize, piece: Callable[[int], bytes]) -> list[tuple[int, int]]:
+    """For each passage of a prompt the range of its tokens in `encode(pieces, tokenize)`, without those that it shares
+    with what stands around it; `piece` gives the bytes of a token."""
+    found, before = [], 0
+    for part in pieces:
+        tokens = tokenize(part.text, part.control)
+        if part.passages:
+            ends = list(accumulate(len(piece(token)) for token in tokens))
+            starts = [0, *ends]
+            for first, last in part.passages:
+                begin, end = (len(part.text[:at].encode("utf-8", "replace")) for at in (first, last))
+                inside = bisect_left(starts, begin), bisect_right(ends, end)
+                found.append((before + inside[0], before + max(inside)))
+        before += len(tokens)
+    return found
 
 
 def text(pieces: Sequence[Piece]) -> str:

@@ -18,6 +18,7 @@ from space import prompts
 from space.errors import UserError
 from space.job import Job
 from space.lane import BATCH, GRAIN, Lane, Stopped
+from space.passage_states import OFF, Mode, PassageStates
 from space.places import Places
 from space.schema import ModelIdentity
 
@@ -35,19 +36,49 @@ newcomers wait until one has ended."""
 
 OpenLane = Callable[[bool], tuple[Lane, ModelIdentity]]
 """The lane of the tuned (True) or the plain columns, loaded at first use."""
+States = Callable[[ModelIdentity], PassageStates]
+"""Where the passages that this model has read are kept."""
 
 
 class Scheduler:
     """The ring of answers that are being made. For the engine's one worker only."""
 
-    def __init__(self, open_lane: OpenLane) -> None:
+    def __init__(self, open_lane: OpenLane, states: States | None = None, mode: Mode = OFF) -> None:
         self._open = open_lane
+        self._states, self._mode = states, mode
         self._ring: deque[Job] = deque()
         self._places: dict[bool, Places] = {}
+        self._ahead: dict[tuple[bool, tuple[int, ...]], None] = {}  # passages to read while nobody waits, in order
 
     @property
     def busy(self) -> bool:
         return bool(self._ring)
+
+    @property
+    def has_ahead(self) -> bool:
+        """Whether there are passages to read while nobody waits."""
+        return bool(self._ahead)
+
+    def prepare(self, job: Job) -> None:
+        """Have the passages of a prompt read while nobody waits; the prompt itself is not answered."""
+        try:
+            places = self.places(job.tuned)
+            job.encode(places.lane.weights, places.lane.context_tokens)
+        except UserError as error:
+            log.warning("Nothing is read ahead: %s", error)
+            return
+        self._ahead.update({(job.tuned, stretch.tokens): None for stretch in places.to_prepare(job)})
+
+    def read_ahead(self, should_stop: Callable[[], bool]) -> None:
+        """Read one of the passages; one that was interrupted is read from its start another time."""
+        tuned, tokens = next(iter(self._ahead))
+        try:
+            self.places(tuned).read_ahead(tokens, should_stop)
+        except Stopped:
+            return
+        except Exception:
+            log.exception("reading ahead failed")
+        del self._ahead[tuned, tokens]
 
     def add(self, jobs: Sequence[Job]) -> None:
         """New answers, behind all others."""
@@ -56,9 +87,10 @@ class Scheduler:
     def places(self, tuned: bool) -> Places:
         """The places of a lane, made at first use. Raises UserError where there is no such lane."""
         if tuned not in self._places:
-            lane, _ = self._open(tuned)
+            lane, identity = self._open(tuned)
             scaffold = prompts.build("")[0].text
-            self._places[tuned] = Places(lane, lane.weights.tokenize(scaffold, True))
+            states = self._states(identity) if self._states else None
+            self._places[tuned] = Places(lane, lane.weights.tokenize(scaffold, True), states, self._mode)
         return self._places[tuned]
 
     def turn(self) -> None:
@@ -116,7 +148,8 @@ class Scheduler:
     def _read(self, job: Job) -> None:
         """Read a piece of the prompt; behind the last one comes the first token."""
         places = self.places(job.tuned)
-        left = len(job.prompt) - job.read
+        places.recall(job)
+        left = (job.known[0].start if job.known else len(job.prompt)) - job.read
         wanted = places.read_tps * (TURN_S if len(self._ring) > 1 else ALONE_S)
         piece = min(max(int(wanted) // LEAST_READ, 1) * LEAST_READ, BATCH)
         if 0 < left - piece < GRAIN:  # too little would be left for the last piece
@@ -127,6 +160,7 @@ class Scheduler:
             self._stop(job)
             return
         if job.read == len(job.prompt):
+            self._ahead.update({(job.tuned, stretch.tokens): None for stretch in places.keep(job)})
             self._pick(job, places.lane)
         self._to_the_end([job])
 

@@ -18,7 +18,8 @@ ASSETS = ROOT / "assets"
 class Settings:
     """`profile` names the models; limits are in characters, tokens, passages and seconds; `results` is the folder
     of the evaluation runs that are shown, `votes` the one where votes of the blind test are kept, `votes_dataset`
-    the Hub dataset that they are committed to (none: "")."""
+    the Hub dataset that they are committed to (none: ""); `passage_states` says how passages that were read ahead of
+    time are used (space/passage_states.py), `states` is the folder that keeps up to `states_mb` megabytes of them."""
 
     profile: str = "embedded"
     max_question_chars: int = 1000
@@ -35,6 +36,9 @@ class Settings:
     questions_at_once: int = 12  # of everyone, running and waiting
     votes: Path = ROOT / "work" / "votes"
     votes_dataset: str = ""
+    passage_states: str = "first"
+    states: Path = ROOT / "work" / "passage-states"
+    states_mb: int = 300
 
     @property
     def trust_forwarded(self) -> bool:
@@ -49,7 +53,7 @@ class Settings:
         return max(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, 1)
 
 
-_FOLDERS = {"RESULTS_DIR": "results", "VOTES_DIR": "votes"}
+_FOLDERS = {"RESULTS_DIR": "results", "VOTES_DIR": "votes", "STATES_DIR": "states"}
 _NUMBERS = {
     "MAX_TOKENS": ("max_tokens", 16, 1024),
     "PASSAGES": ("passages", 1, 8),
@@ -58,6 +62,7 @@ _NUMBERS = {
     "THREADS": ("threads", 0, 256),
     "PORT": ("port", 0, 65535),
     "DEADLINE_S": ("deadline_s", 5, 3600),
+    "STATES_MB": ("states_mb", 0, 100_000),
     "QUESTIONS_PER_ADDRESS": ("questions_per_address", 1, 64),
     "QUESTIONS_AT_ONCE": ("questions_at_once", 1, 64),
 }
@@ -65,7 +70,8 @@ _NUMBERS = {
 
 @cache
 def load_settings() -> Settings:
-    """Settings from the environment: PROFILE, VOTES_DATASET, the folders in `_FOLDERS` and the numbers in `_NUMBERS`.
+    """Settings from the environment: PROFILE, VOTES_DATASET, PASSAGE_STATES, the folders in `_FOLDERS` and the
+    numbers in `_NUMBERS`.
 
     Raises UserError for a value that is no whole number inside its bounds.
     """
@@ -81,4 +87,5 @@ def load_settings() -> Settings:
     values |= {attribute: Path(raw) for name, attribute in _FOLDERS.items()
                if (raw := os.environ.get(name, "").strip())}
     return Settings(profile=os.environ.get("PROFILE", "").strip() or Settings.profile,
-                    votes_dataset=os.environ.get("VOTES_DATASET", "").strip(), **values)
+                    votes_dataset=os.environ.get("VOTES_DATASET", "").strip(),
+                    passage_states=os.environ.get("PASSAGE_STATES", "").strip() or Settings.passage_states, **values)

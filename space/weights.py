@@ -14,10 +14,18 @@ from typing import Any
 
 from space import prompts
 from space.errors import UserError
+from space.kv_blocks import Rope
 
 log = logging.getLogger(__name__)
 
 _kept: list[Any] = []
+_errors_expected: list[None] = []
+
+
+def expect_errors(yes: bool) -> bool:
+    """Whether llama.cpp is about to complain that we stop it, which is no news; returns `yes`."""
+    _errors_expected[:] = [None] if yes else []
+    return yes
 
 
 @cache
@@ -28,7 +36,7 @@ def library() -> Any:
 
     @library.llama_log_callback
     def forward(level: int, text: bytes, _data: object) -> None:
-        if level == 4:  # GGML_LOG_LEVEL_ERROR
+        if level == 4 and not _errors_expected:  # GGML_LOG_LEVEL_ERROR
             log.warning("llama.cpp: %s", text.decode("utf-8", "replace").strip())
 
     library.llama_backend_init()
@@ -62,6 +70,24 @@ class Weights:
         c, model = self._c, self.model
         width = c.llama_model_n_embd(model) // max(c.llama_model_n_head(model), 1)
         return 2 * 2 * c.llama_model_n_layer(model) * c.llama_model_n_head_kv(model) * width
+
+    @property
+    def rope(self) -> Rope | None:
+        """How its keys carry their position; None where that is neither llama's nor Qwen2's plain way."""
+        c, model = self._c, self.model
+        kinds = {c.LLAMA_ROPE_TYPE_NORM: False, c.LLAMA_ROPE_TYPE_NEOX: True}
+        kind = c.llama_model_rope_type(model)
+        if kind not in kinds or c.llama_model_rope_freq_scale_train(model) != 1.0:
+            return None
+        width = c.llama_model_n_embd(model) // max(c.llama_model_n_head(model), 1)
+        base = float(self._said(f"{self._said('general.architecture')}.rope.freq_base") or 10_000)
+        return Rope(c.llama_model_n_head_kv(model), width, base, kinds[kind])
+
+    def _said(self, key: str) -> str:
+        """A value of the file's header, "" where it has none."""
+        buffer = ctypes.create_string_buffer(256)
+        count = self._c.llama_model_meta_val_str(self.model, key.encode(), buffer, 256)
+        return buffer.value.decode() if count >= 0 else ""
 
     def tokenize(self, text: str, special: bool) -> list[int]:
         """Token ids of `text`; control tokens inside it are live only with `special`."""

@@ -31,7 +31,7 @@ from space.files import write_whole
 from space.schema import CHAT_VARIANTS
 from space.settings import load_settings
 
-SYSTEMS = ("naive", "server", "ours", "bare")
+SYSTEMS = ("naive", "server", "ours", "prepared", "bare")
 MEASURES: dict[str, Callable[[Round], float]] = {
     "until all answers are there, s": lambda r: r.all_s,
     **{f"first text of {v.key}, s": lambda r, key=v.key: r.first_s(key) for v in CHAT_VARIANTS},  # type: ignore[misc]

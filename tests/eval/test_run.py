@@ -51,6 +51,16 @@ def test_a_run_writes_its_results(evaluate, tmp_path, capsys):
     assert "| plain_rag | 8 | 0 |" in out and "Key facts all there: " in out
 
 
+def test_approximate_answers_are_not_evaluated(evaluate, monkeypatch, capsys):
+    monkeypatch.setenv("PASSAGE_STATES", "all:8")
+    load_settings.cache_clear()
+    try:
+        assert evaluate("one", "--limit", "2") == 2 and "only approximates" in capsys.readouterr().err
+    finally:
+        monkeypatch.undo()
+        load_settings.cache_clear()
+
+
 def test_the_profile_can_be_named(evaluate, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PROFILE", "embedded")
     try:

@@ -5,16 +5,27 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
+from space.kv_blocks import Block
 from space.lane import Stopped
 
 END = 0
 LETTERS = "abcdefghijklmnopqrstuvwxyz "
 
 
+class NoTurning:
+    """Keys that carry no position."""
+
+    def turn(self, keys, steps: int):
+        return keys
+
+
 class FakeWeights:
     """One token for each character; token 0 ends an answer."""
 
     state_bytes_per_token = 100
+    rope = NoTurning()
 
     def tokenize(self, text: str, special: bool) -> list[int]:
         return [ord(c) for c in text]
@@ -81,3 +92,12 @@ class FakeLane:
 
     def load(self, place: int, state: FakeState) -> None:
         self._held[place] = list(state.held)
+
+    def take(self, place: int, end: int) -> Block:
+        assert end <= len(self._held[place])
+        held = np.array(self._held[place][:end], np.float16)  # whole numbers up to 2,048 are exact
+        return Block(0, held.reshape(1, -1, 1), held.reshape(1, 1, -1))
+
+    def put(self, place: int, block: Block) -> None:
+        assert block.start == len(self._held[place])
+        self._held[place] += [int(key) for key in block.keys[0, :, 0]]
