@@ -32,7 +32,8 @@ from space.settings import ROOT, load_settings
 
 BUDGET = 4 * 2**30
 LIMITS = (15, 20, 30, 40, 60, 100, 200)
-SIZES, COUNTS = (60, 100, 160), (1, 2, 3, 5)
+GRID = {100: (3, 1, 2, 5), 60: (1, 3, 5), 160: (1, 2, 3)}
+"""Size of the passages -> how many of them."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,7 @@ def ways(kind: str) -> list[Way]:
                     (TUNED_RAG, 0, ("off", "all:0", "all:8", "all:16")),
                     (PLAIN_RAG, 0, ("off", "all:0", "all:8", "all:16")))
                 for states in modes]
-    return [Way(TUNED_RAG, 0, count, size)
-            for size in sorted(SIZES, key=lambda s: s != corpus.PASSAGE_SIZE)
-            for count in sorted(COUNTS, key=lambda c: c != 3)]
+    return [Way(TUNED_RAG, 0, count, size) for size, counts in GRID.items() for count in counts]
 
 
 class Desk:

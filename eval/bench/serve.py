@@ -31,10 +31,11 @@ from space.files import write_whole
 from space.schema import CHAT_VARIANTS
 from space.settings import load_settings
 
-SYSTEMS = ("naive", "server", "ours", "prepared", "bare")
+SYSTEMS = ("naive", "server", "ours", "prepared", "bare", "bare_prepared")
 MEASURES: dict[str, Callable[[Round], float]] = {
     "until all answers are there, s": lambda r: r.all_s,
     **{f"first text of {v.key}, s": lambda r, key=v.key: r.first_s(key) for v in CHAT_VARIANTS},  # type: ignore[misc]
+    "first text of tuned_rag ÷ of plain": lambda r: r.first_s("tuned_rag") / r.first_s("plain"),
     "answer tokens per CPU-second": lambda r: r.tokens_per_cpu_s,
     "memory, MB": lambda r: r.memory_mb,
     "latest first text, fair shares": lambda r: r.fairness,
@@ -85,20 +86,29 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float,
     return math.exp(middle), math.exp(middle - half), math.exp(middle + half)
 
 
-def table(rounds: dict[str, list[Round]]) -> list[str]:
-    """Markdown lines: a measure a row; medians of each system, ratios of ours to each other one."""
-    others = [name for name in rounds if name != "ours"]
+def table(rounds: dict[str, list[Round]], mine: str = "ours") -> list[str]:
+    """Markdown lines: a measure a row; medians of each system, ratios of `mine` to each other one."""
+    others = [name for name in rounds if name != mine]
     lines = ["| measure | " + " | ".join(f"{n} (median)" for n in rounds)
-             + "".join(f" | ours ÷ {n}" for n in others if "ours" in rounds) + " |"]
+             + "".join(f" | {mine} ÷ {n}" for n in others if mine in rounds) + " |"]
     lines.append("|---" * (lines[0].count("|") - 1) + "|")
     for name, measure in MEASURES.items():
         values = {system: [measure(r) for r in found] for system, found in rounds.items()}
         cells = [f"{statistics.median(found):.3g}" for found in values.values()]
-        for other in others if "ours" in rounds else ():
-            middle, low, high = ratio(values["ours"], values[other])
+        for other in others if mine in rounds else ():
+            middle, low, high = ratio(values[mine], values[other])
             cells.append(f"{middle:.3f} [{low:.3f}, {high:.3f}]" if low < high else f"{middle:.3f}")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines
+
+
+def tables(rounds: dict[str, list[Round]]) -> list[str]:
+    """A table of questions that are new to our engine, and one where it read the passages ahead of time."""
+    lines = []
+    for mine, left_out in (("ours", ("prepared", "bare_prepared")), ("prepared", ("ours", "bare"))):
+        if mine in rounds:
+            lines += [*table({n: r for n, r in rounds.items() if n not in left_out}, mine), ""]
+    return lines or table(rounds)
 
 
 def measure(systems: Sequence[Process], loads: Sequence[Load]) -> dict[str, list[Round]]:
@@ -164,7 +174,7 @@ def main(arguments: list[str] | None = None) -> int:
             rounds = measure(systems, [Load(users, seed, args.answer_tokens, args.passage_tokens)
                                        for seed in range(args.rounds)])
             print(f"\n### {users} user{'s' if users > 1 else ''}, {args.rounds} rounds\n")
-            print("\n".join(table(rounds)), flush=True)
+            print("\n".join(tables(rounds)), flush=True)
             report["loads"].append({"users": users, "rounds": {n: [r.as_json() for r in found]
                                                                for n, found in rounds.items()}})
     finally:

@@ -193,6 +193,11 @@ class Bare:
         self._scaffold = weights.tokenize(prompts.build("")[0].text, True)
         for lane in self._lanes.values():
             lane.prime(self._scaffold)
+        self._known: dict[Ask, Any] = {}
+
+    def _prompt(self, ask: Ask) -> list[int]:
+        tokenize = self._lanes[False].weights.tokenize
+        return prompts.encode(prompts.build(ask.question, ask.passages), tokenize)
 
     def answer(self, wanted: list[Ask], tokens: int) -> list[Told]:
         from space.sampler import Sampler
@@ -200,9 +205,11 @@ class Bare:
         told, began = [], time.monotonic()
         for ask in wanted:
             lane, sampler = self._lanes[VARIANTS[ask.variant].tuned], Sampler(Sampling())
-            prompt = prompts.encode(prompts.build(ask.question, ask.passages), lane.weights.tokenize)
-            kept = len(self._scaffold) // 4 * 4
+            prompt, kept = self._prompt(ask), len(self._scaffold) // 4 * 4
             lane.cut(0, kept)
+            if known := self._known.get(ask):
+                lane.put(0, known.part(kept, known.end))
+                kept = known.end
             lane.read(0, prompt[kept:])
             token = lane.sample(0, sampler)
             first = time.monotonic() - began
@@ -214,8 +221,23 @@ class Bare:
         return told
 
 
+class BarePrepared(Bare):
+    """The same where the passages were read ahead of time."""
+
+    def prepare(self, wanted: list[Ask]) -> None:
+        for ask in wanted:
+            if ask.passages:
+                lane = self._lanes[VARIANTS[ask.variant].tuned]
+                pieces = prompts.build(ask.question, ask.passages)
+                end = prompts.passage_tokens(pieces, lane.weights.tokenize, lane.weights.piece)[-1][1] // 4 * 4
+                lane.cut(0, 0)
+                lane.read(0, self._prompt(ask)[:end])
+                self._known[ask] = lane.take(0, end)
+
+
 SYSTEMS: dict[str, Callable[[Path, Path | None, int, int], System]] = {
-    "naive": Naive, "server": Server, "ours": Ours, "prepared": Prepared, "bare": Bare}
+    "naive": Naive, "server": Server, "ours": Ours, "prepared": Prepared, "bare": Bare,
+    "bare_prepared": BarePrepared}
 
 
 def memory_mb() -> float:
@@ -242,7 +264,7 @@ def serve(name: str, model: str, adapter: str, threads: str, context_tokens: str
     for line in sys.stdin:
         load = Load(**json.loads(line))
         wanted = asks(load)
-        if isinstance(system, Ours):
+        if isinstance(system, Ours | BarePrepared):
             system.prepare(wanted)
         before = _cpu_s()
         told = system.answer(wanted, load.answer_tokens)

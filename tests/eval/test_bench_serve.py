@@ -50,6 +50,14 @@ def test_the_table_compares_ours_with_every_other():
     assert lines[2] == "| until all answers are there, s | 2 | 4 | 2.000 |"
 
 
+def test_what_was_prepared_is_compared_with_its_own_bound():
+    rounds = {name: [Round(tuple(Told(0, v, 1.0, 2.0, 40, 10) for v in ("plain", "tuned", "tuned_rag")), 1.0, 2.0)] * 2
+              for name in serve.SYSTEMS}
+    new, prepared = "\n".join(serve.tables(rounds)).split("\n\n")
+    assert "ours ÷ bare" in new and "prepared" not in new
+    assert "prepared ÷ bare_prepared" in prepared and "prepared ÷ naive" in prepared and "ours" not in prepared
+
+
 def test_benchmarks_are_named_and_their_parts_are_not(capsys):
     assert {"serve", "twin"} <= set(bench.names()) and not {"serve_work", "serve_systems"} & set(bench.names())
     assert bench.main(["nothing"]) == 2 and "serve" in capsys.readouterr().err
@@ -61,7 +69,7 @@ def test_benchmarks_are_named_and_their_parts_are_not(capsys):
 def test_a_tiny_run(capsys, tmp_path):
     out = tmp_path / "rounds.json"
     assert serve.main(["--rounds", "1", "--answer-tokens", "3", "--passage-tokens", "30", "--threads", "1",
-                       "--systems", "naive,ours,bare", "--out", str(out)]) == 0
+                       "--systems", "naive,ours,prepared,bare,bare_prepared", "--out", str(out)]) == 0
     assert "ours ÷ bare" in capsys.readouterr().out and '"users": 1' in out.read_text()
 
 
