@@ -50,7 +50,7 @@ class Lane:
         self.weights = weights
         self.context_tokens = context_tokens
         self.places = places
-        self.width = 1
+        self.threads, self.width = threads, 1
         params = c.llama_context_default_params()
         params.n_ctx = context_tokens * places
         params.n_batch = params.n_ubatch = BATCH
@@ -89,7 +89,26 @@ class Lane:
             # Between places llama.cpp copies the whole memory, and not before the next batch.
             self._c.llama_memory_seq_cp(self._memory, 0, place, -1, -1)
             self._lengths[place] = len(tokens)
+        self.threads = self._best_threads(tokens[-1], len(tokens))
         self.width = self._best_width(tokens, len(tokens))
+
+    def _best_threads(self, token: int, length: int) -> int:
+        """How many threads write fastest here: all that were given, or, of four and more, half of them, as where two
+        share a core. The best of a few tries counts, as others may be busy meanwhile. The logits are the same."""
+        if self.threads < 4:
+            return self.threads
+        times: dict[int, float] = {}
+        for threads in (self.threads, self.threads // 2):
+            self._c.llama_set_n_threads(self._context, threads, self.threads)
+            for _ in range(PROBES):
+                self.cut(0, length)
+                began = time.monotonic()
+                self.write({0: token})
+                times[threads] = min(times.get(threads, float("inf")), time.monotonic() - began)
+        self.cut(0, length)
+        best = min(times, key=lambda threads: times[threads])
+        self._c.llama_set_n_threads(self._context, best, self.threads)
+        return best
 
     def _best_width(self, tokens: Sequence[int], length: int) -> int:
         """How many answers a batch is to write: as many as give most tokens for the CPU time here, among the

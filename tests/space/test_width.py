@@ -35,3 +35,15 @@ def test_the_width_is_measured_and_one_with_an_adapter(weights, base_gguf, adapt
         lane = Lane(weights, 256, 1, adapter, places=3)
         lane.prime(scaffold)
         assert lane.width in widths and lane._lengths == [len(scaffold)] * 3
+
+
+def test_the_number_of_threads_is_measured_and_changes_no_bit(weights):
+    scaffold = weights.tokenize(prompts.build("")[0].text, True)
+    lanes = [Lane(weights, 256, threads) for threads in (1, 2, 4)]
+    logits = []
+    for lane, allowed in zip(lanes, ((1,), (2,), (2, 4)), strict=True):
+        lane.prime(scaffold)
+        assert lane.threads in allowed and lane._lengths == [len(scaffold)]
+        lane.write({0: TOKENS[0]})
+        logits.append(lane._logits(0).copy())
+    assert (logits[0] == logits[1]).all() and (logits[0] == logits[2]).all()
