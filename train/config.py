@@ -39,6 +39,8 @@ class Recipe:
     rag_rows        rows with passages for each training question, beside its plain row
     rag_passages    passages in such a row, at most
     rag_sentences   such rows carry 1, 2, … up to this many sentences of those passages, in turn; 0: whole passages
+    rag_drawn       such rows carry exactly `rag_sentences`, the wrong ones drawn from the closest six for each row
+    changed_share   share of those rows whose figures are changed alike in evidence and answer (train/figures.py)
     rag_answer      what rows with sentences teach: the `reference` answer, or the `quote` of the sentences that tell it
     missing_share   share of those rows whose evidence is taken away, so that abstaining is learned
     chat_template   name of Unsloth's template that must give our prompt text to the letter; empty: not asked
@@ -76,6 +78,8 @@ class Recipe:
     rag_rows: int = 0
     rag_passages: int = 3
     rag_sentences: int = 0
+    rag_drawn: bool = False
+    changed_share: float = 0.0
     rag_answer: str = "reference"
     missing_share: float = 0.06
     chat_template: str = ""
@@ -155,6 +159,7 @@ def _values(recipe: Recipe) -> list[tuple[bool, str]]:
          "rag_rows must be from 0 to 8 and rag_passages from 1 to 8"),
         (0 <= recipe.rag_sentences <= 12, "rag_sentences must be from 0 to 12"),
         (0 <= recipe.missing_share <= 0.5, "missing_share must be from 0 to 0.5"),
+        (0 <= recipe.changed_share <= 1, "changed_share must be from 0 to 1"),
     ]
 
 
@@ -164,6 +169,10 @@ def _combinations(recipe: Recipe) -> list[tuple[bool, str]]:
         (not (recipe.rag_rows and not recipe.rag_sentences and recipe.max_length < 512),
          "rows with passages need a max_length of 512 or more"),
         (not (recipe.rag_rows and not recipe.uses_papers), "rag_rows needs papers in data: ARC has no passages"),
+        (bool(recipe.rag_rows and recipe.rag_sentences) or not (recipe.rag_drawn or recipe.changed_share),
+         "rag_drawn and changed_share need rag_rows and rag_sentences"),
+        (not (recipe.changed_share and recipe.rag_answer == "quote"),
+         'changed_share needs rag_answer = "reference": a quote holds its figures word for word'),
         (not (recipe.arc_rows and not recipe.uses_arc), "arc_rows needs arc in data"),
         (recipe.metric != "accuracy" or recipe.uses_arc, "the metric accuracy needs arc in data: it counts options"),
         (recipe.precision != "fp16" or recipe.device == "gpu", 'the precision fp16 needs device = "gpu"'),

@@ -6,7 +6,8 @@ NAME is a folder of assets/adapters with adapter.gguf and model_card.json. Witho
     --peft     DIR/peft/                 the adapter as a PEFT folder, for vLLM and its like
     --merged   DIR/merged/               base + adapter as a Hugging Face folder, float16
     --f16      DIR/<name>-f16.gguf       the same as one GGUF, float16
-    --q4_k_m   DIR/<name>-q4_k_m.gguf    the same quantised by llama.cpp (made from the float16 file)
+    --q4_k_m   DIR/<name>-q4_k_m.gguf    the same quantised by llama.cpp, from the float16 file and an importance
+                                         matrix of 64 training questions with their answers (train/importance.py)
 DIR is work/export/<name> unless --out names another. A file that is there and was made from this very
 adapter is kept.
 
@@ -21,14 +22,17 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from space import models
 from space.errors import UserError
 from space.settings import ASSETS, ROOT
+from train import importance
 from train.files import write_json
+from train.rows import Row
 
 FORMS = ("peft", "merged", "f16", "q4_k_m")
 
@@ -36,7 +40,8 @@ FORMS = ("peft", "merged", "f16", "q4_k_m")
 @dataclass(frozen=True)
 class Source:
     """A trained adapter with what it was trained on. `weights` is the Hugging Face folder; `original` says
-    that the recipe trained on that, and not on the dequantised `base`."""
+    that the recipe trained on that, and not on the dequantised `base`. q4_k_m is rounded with care for the columns
+    that matter to the rows which `calibration` gives."""
 
     name: str
     label: str
@@ -44,6 +49,7 @@ class Source:
     base: Path
     weights: Path
     original: bool
+    calibration: Callable[[], Sequence[Row]] = importance.train_rows
 
 
 def load_source(name: str, adapters: Path = ASSETS / "adapters") -> Source:
@@ -75,13 +81,18 @@ def make(source: Source, form: str, out: Path, say: Callable[[str], None] = lamb
 
     path = out / {"peft": "peft", "merged": "merged", "f16": f"{source.name}-f16.gguf",
                   "q4_k_m": f"{source.name}-q4_k_m.gguf"}[form]
-    stamp = {"adapter": models.sha256_of(source.adapter), "base": models.sha256_of(source.base)}
-    note = out / f"{path.name}.made-from.json"
+    rows = source.calibration() if form == "q4_k_m" else []
+    stamp: dict[str, Any] = {"adapter": models.sha256_of(source.adapter), "base": models.sha256_of(source.base)}
+    if rows:
+        stamp["importance"] = importance.identity(rows)
+    note = note_of(path)
     if path.exists() and note.exists() and json.loads(note.read_text()) == stamp:
         return path
     out.mkdir(parents=True, exist_ok=True)
     if form == "q4_k_m":
-        llama.quantize(make(source, "f16", out, say), path, len(os.sched_getaffinity(0)))
+        merged, exact = make(source, "merged", out, say), make(source, "f16", out, say)
+        weighed = importance.measure(merged, source.base, rows) if rows else None
+        llama.quantize(exact, path, len(os.sched_getaffinity(0)), weighed)
     elif form == "f16":
         merge.merge_gguf(source.base, source.adapter, path, source.weights if source.original else None,
                          f"{source.label} {source.name}")
@@ -99,6 +110,11 @@ def make(source: Source, form: str, out: Path, say: Callable[[str], None] = lamb
     size = sum(p.stat().st_size for p in ([path] if path.is_file() else path.iterdir()))
     say(f"{size / 1e6:9,.1f} MB  {path}")
     return path
+
+
+def note_of(path: Path) -> Path:
+    """The file that says what an exported file was made from."""
+    return path.with_name(f"{path.name}.made-from.json")
 
 
 def main(argv: list[str] | None = None) -> int:

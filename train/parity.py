@@ -13,6 +13,7 @@ app serves, are reported. Writes assets/runs/<name>/parity.json; ends with 1 whe
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -138,6 +139,7 @@ def prove(source: export.Source, pieces: Sequence[Sequence[prompts.Piece]], max_
         "max_tokens": max_tokens, "answer_tokens": sum(map(len, exact)), "same_answers": len(asked) - len(splits),
         "splits": [asdict(s) for s in splits], "margin": MARGIN, "q4_k_m": asdict(small),
         "adapter_on_4_bit_base": asdict(served), "troubles": troubles(splits, small, len(asked), same_tokens),
+        "importance": json.loads(export.note_of(made["q4_k_m"]).read_text()).get("importance"),
         "adapter_sha256": models.sha256_of(source.adapter), "base_sha256": models.sha256_of(source.base),
         "f16_sha256": models.sha256_of(made["f16"]), "q4_k_m_sha256": models.sha256_of(made["q4_k_m"]),
         "f16_mb": round(made["f16"].stat().st_size / 1e6, 1),

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from space import excerpts, prompts, questions
 from space.key_facts import ABSTENTION, hits
 from space.retriever import Searcher, words
 from space.schema import Example, Passage
+from train import figures
 from train.config import Recipe
 
 MISSING = f"{ABSTENTION} this: the passages at hand do not answer the question."
 SHUFFLED = 0.3
 """Share of rows whose sentences stand in a random order, so that the place is not all that is learned."""
+NEAREST = 6
+"""Wrong sentences that `rag_drawn` draws from: the closest to the question."""
 
 
 class Finder(Searcher, Protocol):
@@ -56,8 +59,9 @@ def training_rows(examples: Sequence[Example], recipe: Recipe,
 
 
 def _sentence_rows(example: Example, recipe: Recipe, retriever: Finder, rng: random.Random) -> list[Row]:
-    """Rows whose prompts carry 1, 2, … sentences of the passages found, as the app picks them; those with the
-    evidence are put in where they were missed by a little, and left out now and then."""
+    """Rows whose prompts carry 1, 2, … sentences of the passages found, as the app picks them, or all as many with
+    wrong ones that are drawn; those with the evidence are put in where they were missed by a little, and left out
+    now and then."""
     found = retriever.search(example.question, recipe.rag_passages)
     ranked = retriever.rank_sentences(example.question, found)
     gold = [s for s in ranked if any(holds(s.text, e.quote) for e in example.evidence)]
@@ -65,16 +69,26 @@ def _sentence_rows(example: Example, recipe: Recipe, retriever: Finder, rng: ran
     told = _quoted(example, gold) if recipe.rag_answer == "quote" else example.reference
     rows = []
     for number in range(recipe.rag_rows):
-        count = 1 + number % recipe.rag_sentences
+        count = recipe.rag_sentences if recipe.rag_drawn else 1 + number % recipe.rag_sentences
         answer, right = told, gold
         if example.evidence and (not gold or rng.random() < recipe.missing_share):
             answer, right = MISSING, []
-        picked = [*right, *others[:max(count - len(right), 0)]]
+        wrong = _drawn(others, rng) if recipe.rag_drawn else others
+        picked = [*right, *wrong[:max(count - len(right), 0)]]
         chosen = [s for s in ranked if s in picked]
+        if right and recipe.changed_share and rng.random() < recipe.changed_share:
+            answer, texts = figures.changed(example.key_facts, example.question, answer, [s.text for s in chosen], rng)
+            chosen = [replace(s, text=text) for s, text in zip(chosen, texts, strict=True)]
         if rng.random() < SHUFFLED:
             rng.shuffle(chosen)
         rows.append(Row(example.id, prompts.build(example.question, excerpts.excerpt(found, chosen)), answer))
     return rows
+
+
+def _drawn(others: Sequence[excerpts.Sentence], rng: random.Random) -> list[excerpts.Sentence]:
+    near = list(others[:NEAREST])
+    rng.shuffle(near)
+    return near
 
 
 def _quoted(example: Example, gold: Sequence[excerpts.Sentence]) -> str:

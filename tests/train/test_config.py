@@ -35,6 +35,10 @@ def test_every_shipped_recipe_is_valid(path):
         (BOTH + "packing = true", "packing must be false"),
         (BOTH + "num_proc = 0", "num_proc must be from 1"),
         (BOTH + "missing_share = 0.9", "missing_share"),
+        (BOTH + "rag_rows = 1\nrag_sentences = 2\nchanged_share = 1.5", "changed_share must be from 0 to 1"),
+        (BOTH + "rag_rows = 1\nrag_drawn = true", "rag_drawn and changed_share need"),
+        (BOTH + "rag_sentences = 2\nchanged_share = 0.5", "rag_drawn and changed_share need"),
+        (BOTH + 'rag_rows = 1\nrag_sentences = 2\nrag_answer = "quote"\nchanged_share = 0.5', "a quote holds"),
         (BOTH + "arc_rows = 800", "arc_rows needs arc in data"),
         (BOTH + 'data = "arc"\narc_rows = 5', "at least 10"),
         (BOTH + 'data = "arc"\nrag_rows = 1', "rag_rows needs papers"),
@@ -81,6 +85,7 @@ def test_the_first_recipe_keeps_its_meaning_whatever_keys_are_added():
     given = asdict(recipe("smollm2-135m"))
     assert (given["rag_rows"], given["rag_sentences"], given["missing_share"]) == (3, 3, 0.04)
     assert (given["rag_answer"], given["load_in_4bit"]) == ("reference", True)
+    assert (given["rag_drawn"], given["changed_share"]) == (False, 0.0)
     assert (given["data"], given["weights"], given["chat_template"], given["device"]) == ("papers", "", "", "any")
     assert given["precision"] == "auto"
     assert given["group_by_length"] and not given["keep_best"] and not given["packing"] and given["num_proc"] == 1
@@ -92,7 +97,7 @@ def differences(first, second):
 
 
 def test_recipes_that_are_compared_differ_only_where_they_say():
-    reading = {"rag_rows", "rag_sentences", "missing_share", "max_length"}
-    assert differences("smollm2-135m", "smollm2-135m-rag") == reading | {"epochs"}
+    reading = {"rag_sentences", "rag_drawn", "changed_share", "missing_share"}
+    assert differences("smollm2-135m", "smollm2-135m-rag") == reading
     machine = {"base", "weights", "device", "chat_template", "group_by_length"}
     assert differences("qwen2.5-3b-arc", "smollm2-135m-arc") == machine | {"arc_rows"}

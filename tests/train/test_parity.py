@@ -1,6 +1,7 @@
 """The proof of parity: on tiny models of both architectures, on one that must fail, and on the shipped adapter."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from space import prompts
 from space.errors import UserError
 from space.models import sha256_of
 from tests.train import tiny
-from train import export, llama, merge, parity
+from train import export, importance, llama, merge, parity
 from train.parity import Agreement, Split, agreement, troubles
 
 pytestmark = pytest.mark.timeout(900)  # the tiny models take seconds, on a machine that has nothing else to do
@@ -38,7 +39,7 @@ def source(request, tmp_path_factory, small_gguf):
     weights = make(folder / "weights", small_gguf, spread=0.1)
     base = tiny.gguf(weights, small_gguf, folder / "base.gguf")
     adapter = tiny.adapter(weights, base, folder / "adapter.gguf")
-    return export.Source("tiny", "Tiny", adapter, base, weights, original=True)
+    return export.Source("tiny", "Tiny", adapter, base, weights, original=True, calibration=lambda: tiny.rows(6))
 
 
 def asked(count=12):
@@ -55,8 +56,10 @@ def test_what_is_exported_answers_like_what_was_merged(source, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} >= {"merged", "tiny-f16.gguf", "tiny-q4_k_m.gguf"}
     before = sha256_of(tmp_path / "tiny-q4_k_m.gguf")
     assert before == record["q4_k_m_sha256"] != record["f16_sha256"]
+    assert record["importance"] == importance.identity(tiny.rows(6))
     export.make(source, "q4_k_m", tmp_path, said.append)
-    assert said == []  # it is there, and from this adapter
+    assert said == []  # it is there, from this adapter and these rows
+    assert export.make(replace(source, calibration=lambda: tiny.rows(4)), "q4_k_m", tmp_path, said.append) and said
     assert (tmp_path / "tiny-q4_k_m.gguf").stat().st_size < 0.75 * (tmp_path / "tiny-f16.gguf").stat().st_size
 
 

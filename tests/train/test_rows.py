@@ -100,3 +100,22 @@ def test_a_recipe_may_teach_to_quote_the_sentence_that_tells():
     assert {r.answer for r in behind_sentences(quoting, TABLE)} == reference, "a row of a table is no sentence"
     lacking = [replace(e, key_facts=("42", "43")) for e in EXAMPLES[:20]]
     assert {r.answer for r in behind_sentences(quoting, PROSE, lacking)} == reference, "the quote lacks a key fact"
+
+
+def test_a_recipe_may_carry_two_sentences_in_every_row_and_draw_the_wrong_one():
+    drawing = replace(READING, rag_sentences=2, rag_drawn=True)
+    texts = [r.prompt[1].text for r in behind_sentences(drawing, PROSE)]
+    wrong = [[part for part in ("It rains.", "It rains again.", "Other fact") if part in text] for text in texts]
+    assert all("the answer is 42." in text for text in texts) and {len(parts) for parts in wrong} == {1}
+    assert len({parts[0] for parts in wrong}) == 3
+
+
+def test_a_recipe_may_change_the_figures_alike_in_sentence_and_answer():
+    changing = replace(READING, rag_sentences=2, changed_share=0.5)
+    rows = behind_sentences(changing, PROSE)
+    figures = [r.answer.removeprefix("The answer is ").rstrip(".") for r in rows]
+    assert all(f"the answer is {figure}." in r.prompt[1].text for figure, r in zip(figures, rows, strict=True))
+    assert 15 <= sum(figure != "42" for figure in figures) <= 45
+    assert behind_sentences(changing, PROSE) == rows
+    alone = [r for r in training_rows(EXAMPLES[:20], changing, FakeRetriever([PROSE])) if "Passages" not in str(r)]
+    assert {r.answer for r in alone} == {"The answer is 42."}
