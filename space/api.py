@@ -30,9 +30,9 @@ DESCRIPTION = (
 
 
 def ask(question: object, variants: Sequence[str] | None = None, temperature: object = None, max_tokens: object = None,
-        passages: object = None, seed: object = None, session: str = "") -> dict[str, Any]:
+        passages: object = None, seed: object = None, session: str = "", event_id: str = "") -> dict[str, Any]:
     """The answers of `variants` as plain values, see DESCRIPTION; `session` is the caller's, who may have so many
-    questions running. Raises UserError for what cannot be asked."""
+    questions running, and `event_id` what this one can be called off by. Raises UserError for what cannot be asked."""
     text = clean_question(question)
     options = check_options(temperature, max_tokens, passages, seed)
     chosen = parse_variants(",".join(map(str, variants))) if variants else list(CHAT_VARIANTS)
@@ -40,7 +40,7 @@ def ask(question: object, variants: Sequence[str] | None = None, temperature: ob
     stop, deadline_s = threading.Event(), load_settings().deadline_s
     events = stream_answers(text, chosen, parts.load_engine(), parts.load_retriever(), options.sampling,
                             options.passages, deadline_s, stop)
-    events = load_visitors().watch(events, chosen, stop, session, deadline_s)
+    events = load_visitors().watch(events, chosen, stop, session, deadline_s, event_id)
     answers = answer_all(events, chosen)
     found = {p.id: p for answer in answers.values() for p in answer.passages}
     return {"question": text, "answers": [_plain(answers[v.key]) for v in chosen],

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.context import LocalContext
 
 from space import api, chat_flow, examples, parts, recorded, saved, share
 from space.chat_flow import Runs
@@ -203,7 +204,8 @@ def _ask_api(question: str, variants: list[str] | None = None, temperature: floa
              passages: int = 3, seed: int = 3407, request: gr.Request | None = None) -> dict:
     session = (request.session_hash or "") if request else ""
     try:
-        return api.ask(question, variants, temperature, max_tokens, passages, seed, session)
+        return api.ask(question, variants, temperature, max_tokens, passages, seed, session,
+                       LocalContext.event_id.get(None) or "")
     except UserError as error:
         raise gr.Error(str(error), print_exception=False) from None
 

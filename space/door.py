@@ -158,6 +158,8 @@ class Door:
         row = parse_call(body)
         receive = _again(body, receive)
         if path in (f"{API}/cancel", f"{API}/reset"):
+            if path == f"{API}/cancel" and isinstance(row.get("event_id"), str):
+                self.visitors.call_off(row["event_id"][:64])
             await _patiently(self.app, scope, receive, send)
             return
         function = self._function(path, row)

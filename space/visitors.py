@@ -91,6 +91,7 @@ class Visitors:
         self._open: list[_Open] = []
         self._questions: list[_Question] = []
         self._listening: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._called_off: OrderedDict[str, tuple] = OrderedDict()
         self._streams: dict[str, int] = {}
         self._calls: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._took_s: deque[float] = deque(maxlen=8)
@@ -177,11 +178,20 @@ class Visitors:
             count, _ = self._listening.pop(session, (1, 0.0))
             self._listening[session] = (max(count - 1, 0), self._clock())
 
-    def abandoned(self, session: str, since: float) -> bool:
-        """Whether nobody listens to the session's question that began at `since` (monotonic)."""
+    def call_off(self, event: str) -> None:
+        """A program gave up its question with Gradio's id `event`; it may listen on for another one."""
+        with self._lock:
+            self._called_off[event] = ()
+            _forget(self._called_off)
+
+    def abandoned(self, session: str, since: float, event: str = "") -> bool:
+        """Whether the session's question that began at `since` (monotonic) was called off, where its `event` is
+        known, or nobody listens to it."""
         if self._unfinished is None:
             return False
         with self._lock:
+            if event in self._called_off:
+                return True
             count, changed = self._listening.get(session, (0, 0.0))
         if count:
             return False
@@ -209,9 +219,9 @@ class Visitors:
             self._last_end = now
 
     def watch(self, events: Iterator[AnswerEvent], variants: Sequence[Variant], stop: threading.Event,
-              session: str, deadline_s: float) -> Iterator[AnswerEvent]:
-        """The events of one question, ended where nobody listens (silently) or where the deadline is
-        over (with a sentence for each answer that is missing). `stop` is set then. Raises Busy where the
+              session: str, deadline_s: float, event_id: str = "") -> Iterator[AnswerEvent]:
+        """The events of one question, ended where nobody listens or it was called off (silently), or where the
+        deadline is over (with a sentence for each answer that is missing). `stop` is set then. Raises Busy where the
         session, its address or everyone together has as many questions at the models as it may."""
         begun = self._clock()
         with self._lock:
@@ -219,7 +229,7 @@ class Visitors:
         since = event_of.at if event_of else begun  # a listener may have left before this line runs
         missing = {v.key for v in variants}
         while not self.listened(session):  # nothing costs time before somebody listens
-            if self.abandoned(session, since) or stop.is_set():
+            if self.abandoned(session, since, event_id) or stop.is_set():
                 stop.set()
                 return
             time.sleep(POLL_S)
@@ -229,7 +239,7 @@ class Visitors:
                 if isinstance(event, AnswerDone | AnswerFailed):
                     missing.discard(event.variant)
                 yield event
-                if self.abandoned(session, since):
+                if self.abandoned(session, since, event_id):
                     stop.set()
                     return
                 if missing and self._clock() - begun > deadline_s + OVERTIME_S:

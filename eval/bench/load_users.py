@@ -1,4 +1,5 @@
-"""Users of a load test: over raw HTTP they ask, wait, leave at odd moments, never listen, and send rubbish."""
+"""Users of a load test: over raw HTTP they ask, wait, leave at odd moments, never listen, and send rubbish; some
+are programs that ask through gradio_client (load_programs.py)."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import random
 import re
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from html import unescape
 from itertools import count
@@ -15,12 +17,15 @@ from typing import Any
 
 import httpx
 
+from eval.bench.load_programs import Program, Reply
 from eval.bench.load_server import NUMBER
 
 API = "/gradio_api"
 ASKS, LEAVES, DEAF, FORGES, SLOW = "asks", "leaves", "never listens", "forges", "reads slowly"
 MANNERS = (ASKS,) * 14 + (LEAVES,) * 3 + (DEAF, FORGES, SLOW)
 """Of twenty visits: fourteen ask and wait, three leave in the middle, one each of the rest."""
+PROGRAM_EVERY, PROGRAMS = 4, 8
+"""Every fourth user is a program, up to eight: each costs this side several threads."""
 LONGEST_PAUSE_S = 3.0
 """A refused user tries again after what the refusal says, but not later than this: the load is to be kept up."""
 
@@ -56,12 +61,49 @@ class Crowd:
         async with httpx.AsyncClient(base_url=self.url, timeout=60, limits=limits, trust_env=False) as client:
             self._ask = ask_function((await client.get("/config")).json())
             ends = time.monotonic() + seconds
-            await asyncio.gather(*(self._user(client, n, ends) for n in range(self.users)))
+            programs = range(PROGRAM_EVERY - 1, self.users, PROGRAM_EVERY)[:PROGRAMS]
+            with ThreadPoolExecutor(len(programs) or 1) as threads:
+                await asyncio.gather(*(self._program(threads, n, ends) if n in programs else self._user(client, n, ends)
+                                       for n in range(self.users)))
+
+    async def _program(self, threads: ThreadPoolExecutor, n: int, ends: float) -> None:
+        """A user of gradio_client, whose calls block a thread."""
+        loop, chance = asyncio.get_running_loop(), random.Random(self.seed + n)
+        program = await loop.run_in_executor(threads, Program, self.url, headers_of(n))
+        while time.monotonic() < ends:
+            stay_s = chance.uniform(0.05, 1.5) if chance.choice(MANNERS) == LEAVES else None
+            number, question = self._question(chance)
+            begun = self.seen.asked_at[number] = time.monotonic()
+            try:
+                reply = await loop.run_in_executor(threads, program.ask, question, stay_s)
+            except Exception as error:  # whatever the client raises is a finding
+                self.seen.problems.append(f"{number}, a program: {type(error).__name__} {error}")
+                reply = Reply("failed", retry_s=1.0)
+            self._count(reply, number, question, time.monotonic() - begun)
+            await asyncio.sleep(min(reply.retry_s, LONGEST_PAUSE_S))
+        await loop.run_in_executor(threads, program.close)
+
+    def _count(self, reply: Reply, number: str, question: str, took_s: float) -> None:
+        """Hold a program's reply to the same marks as everybody's."""
+        self.seen.outcomes[f"a program {reply.end}"] += 1
+        if reply.end == "refused":
+            self.seen.refusals_s.append(took_s)
+        elif reply.end == "left":
+            self.seen.left[number] = reply.left_at
+        elif reply.end in ("answered", "late"):
+            self.seen.answers_s.append(took_s)
+        if reply.end == "answered":
+            self._compare(number, f"a program: {question}", reply.text, reply.answers)
+
+    def _question(self, chance: random.Random) -> tuple[str, str]:
+        """The next number, and a question that carries it or one of those given."""
+        number = f"q{next(self._numbers):06}"
+        return number, chance.choice(self.questions) if self.questions else f"What is {number} about?"
 
     async def _user(self, client: httpx.AsyncClient, n: int, ends: float) -> None:
         chance = random.Random(self.seed + n)
         await asyncio.sleep(chance.random())
-        headers = {"X-Forwarded-For": f"9.{n // 65536}.{n // 256 % 256}.{n % 256}"}
+        headers = headers_of(n)
         while time.monotonic() < ends:
             manner = chance.choice(MANNERS)
             pause_s = 0.0
@@ -74,8 +116,7 @@ class Crowd:
     async def _visit(self, client: httpx.AsyncClient, headers: dict[str, str], manner: str,
                      chance: random.Random) -> float:
         """One visit; the pause that the app asked for, in seconds."""
-        number = f"q{next(self._numbers):06}"
-        question = chance.choice(self.questions) if self.questions else f"What is {number} about?"
+        number, question = self._question(chance)
         index, others = self._ask
         session = f"{number}s{chance.randrange(10**6)}"
         row: dict[str, Any] = {"data": [question, *others], "fn_index": index, "session_hash": session}
@@ -134,11 +175,20 @@ class Crowd:
             return 1.0
         self.seen.outcomes["answered"] += 1
         self.seen.first_s.append(first_s)
+        self._compare(number, question, said, _answers(said))
+        return 0.0
+
+    def _compare(self, number: str, question: str, said: str, answers: str) -> None:
+        """Note what belongs to another's question: a number that was not asked for, or another text."""
         if self.questions:
-            self.seen.texts.setdefault(question, set()).add(_answers(said))
+            self.seen.texts.setdefault(question, set()).add(answers)
         elif (found := set(NUMBER.findall(said))) != {number}:
             self.seen.crossed.append(f"{number} got {sorted(found)}")
-        return 0.0
+
+
+def headers_of(n: int) -> dict[str, str]:
+    """An address for each user, as behind a proxy."""
+    return {"X-Forwarded-For": f"9.{n // 65536}.{n // 256 % 256}.{n % 256}"}
 
 
 def ask_function(config: dict[str, Any]) -> tuple[int, list[Any]]:

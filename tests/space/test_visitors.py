@@ -232,6 +232,21 @@ def test_a_listener_who_left_before_the_work_began_is_noticed_at_once(monkeypatc
     assert list(watch(visitors, iter([TextDelta("plain", "x")]), stop)) == [] and clock.now - left < 1
 
 
+def test_a_question_that_was_called_off_ends_at_once_though_its_session_listens_on(clock):
+    visitors, stop, closed = Visitors(clock=clock), threading.Event(), []
+    visitors.guard(lambda event: True)
+    visitors.enter_stream("a", "x")
+    mine = visitors.watch(forever(clock, 0.1, closed), CHAT_VARIANTS, stop, "a", 60.0, "e1")
+    other = visitors.watch(forever(clock, 0.1, []), CHAT_VARIANTS, threading.Event(), "a", 60.0, "e2")
+    assert next(mine) and next(other)
+    visitors.call_off("e1")
+    assert list(mine) == [] and stop.is_set() and closed
+    assert next(other)
+    for n in range(10_000):
+        visitors.call_off(f"x{n}")
+    assert len(visitors._called_off) <= 4096
+
+
 def test_when_the_listener_leaves_the_work_ends_silently(clock):
     visitors, stop, closed = Visitors(clock=clock), threading.Event(), []
     visitors.guard(lambda event: True)
