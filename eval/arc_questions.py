@@ -62,7 +62,7 @@ def load(folder: Path, name: str, split: str) -> list[ArcQuestion]:
             continue
         try:
             questions.append(_question(json.loads(line), name))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise UserError(f"Line {number} of {path.name} is not an ARC question.",
                             "It needs id, question, choices, labels and an answerKey among the labels.") from None
     if not questions:

@@ -13,7 +13,10 @@ def read(path: Path) -> list[dict]:
         path.parent.mkdir(parents=True, exist_ok=True)
         return []
     cut_unfinished(path)
-    return [json.loads(line) for line in whole_lines(path)]
+    try:
+        return [json.loads(line) for line in whole_lines(path)]
+    except RecursionError:
+        raise ValueError(f"a row of {path.name} is nested too deeply") from None
 
 
 def cut_unfinished(path: Path) -> None:

@@ -75,21 +75,28 @@ def pinned(path: Path) -> dict[str, str]:
 
 
 def findings(advisories: Iterator[dict[str, Any]], versions: Mapping[str, str]) -> list[Finding]:
-    """The advisories that apply to these versions; withdrawn ones do not."""
-    found = []
+    """The advisories that apply to these versions; withdrawn ones do not. Raises UserError for one that is no OSV."""
+    found: list[Finding] = []
     for advisory in advisories:
-        for entry in () if advisory.get("withdrawn") else advisory.get("affected", []):
-            package = entry["package"]
-            name = normal(str(package["name"]))
-            if str(package.get("ecosystem", "PyPI")).split(":")[0] == "PyPI" and name in versions and \
-                    _applies(entry, versions[name]):
-                names = (str(advisory["id"]), *map(str, advisory.get("aliases") or ()))
-                reason = next((why for known, why in ACCEPTED.items() if known in names), "")
-                fixed = tuple(str(e["fixed"]) for r in entry.get("ranges", []) for e in r.get("events", [])
-                              if "fixed" in e)
-                found.append(Finding(name, versions[name], names[0], names[1:], str(advisory.get("summary", "")), fixed,
-                                     reason))
+        try:
+            for entry in () if advisory.get("withdrawn") else advisory.get("affected", []):
+                found += _of_entry(advisory, entry, versions)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"The advisory {str(advisory['id'])[:40]} is not in OSV form.",
+                            "Get it again from https://osv.dev.") from error
     return found
+
+
+def _of_entry(advisory: Mapping[str, Any], entry: Mapping[str, Any], versions: Mapping[str, str]) -> Iterator[Finding]:
+    """What one of an advisory's packages means for these versions."""
+    package = entry["package"]
+    name = normal(str(package["name"]))
+    if str(package.get("ecosystem", "PyPI")).split(":")[0] == "PyPI" and name in versions and \
+            _applies(entry, versions[name]):
+        names = (str(advisory["id"]), *map(str, advisory.get("aliases") or ()))
+        reason = next((why for known, why in ACCEPTED.items() if known in names), "")
+        fixed = tuple(str(e["fixed"]) for r in entry.get("ranges", []) for e in r.get("events", []) if "fixed" in e)
+        yield Finding(name, versions[name], names[0], names[1:], str(advisory.get("summary", "")), fixed, reason)
 
 
 def _applies(entry: Mapping[str, Any], version: str) -> bool:

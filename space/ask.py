@@ -42,7 +42,7 @@ def read_questions(path: Path) -> Iterator[str]:
             continue
         try:
             yield json.loads(line)["q"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise UserError(f"Line {number} of {path.name} is not a JSON object with \"q\".",
                             'Write lines like {"q": "What is MLA?"}.') from None
 

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from space import sums
 from space.errors import UserError
 from space.schema import Passage
 
@@ -43,12 +44,15 @@ class Section:
     text: str
 
 
-def read_documents(folder: Path) -> list[Document]:
-    """All `*.md` of a folder, by name. Raises UserError where there is none or one is malformed."""
+def read_documents(folder: Path, changed: bool = False) -> list[Document]:
+    """All `*.md` of a folder, by name. Raises UserError where there is none or one is malformed, and, unless they
+    may have `changed`, for one that is not the file the folder's sums name."""
     paths = sorted(folder.glob("*.md"))
     if not paths:
         raise UserError(f"There are no Markdown documents in {folder.name}/.",
                         "Put *.md files there, or set CORPUS_DIR to a folder that has some.")
+    if not changed:
+        sums.check(folder, {path.name for path in paths} | sums.names(folder), "python -m train.index")
     return [_read(path) for path in paths]
 
 

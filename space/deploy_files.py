@@ -19,9 +19,9 @@ from space.settings import ROOT
 
 HARDWARE = ("cpu-basic", "zero-a10g", "cpu-upgrade")
 ZERO = "zero-a10g"
-TAKEN = ("space/*.py", "space/*.css", "space/*.js", "assets/corpus/*.md", "assets/index/*", "assets/qa/*",
-         "assets/runs/*/*", "assets/results/*/*", "assets/support/*", "docs/pictures/*", "docs/*.md",
-         "docs/decisions/*.md", "LICENSE", "CHANGELOG.md")
+TAKEN = ("space/*.py", "space/*.css", "space/*.js", "assets/corpus/*.md", "assets/corpus/SHA256SUMS",
+         "assets/index/*", "assets/qa/*", "assets/runs/*/*", "assets/results/*/*", "assets/support/*",
+         "docs/pictures/*", "docs/*.md", "docs/decisions/*.md", "LICENSE", "CHANGELOG.md")
 LEFT = ("space/deploy*.py", "space/hub.py", "space/patience.py", "assets/results/local/*", "*.part", "*.log")
 ADAPTERS = ("assets/adapters/*/adapter.gguf", "assets/adapters/*/model_card.json")
 LARGEST_MB = 100

@@ -75,7 +75,7 @@ def read_lock(path: Path) -> tuple[LockedModel, ...]:
                      for m in row["models"])
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path.name} is unreadable ({error}).", AGAIN) from error
 
 

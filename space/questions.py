@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from space import sums
 from space.errors import UserError
 from space.schema import Evidence, Example, Passage
 from space.settings import ASSETS, load_settings
@@ -45,8 +46,11 @@ def clean_question(raw: object) -> str:
 def load_examples(path: Path = QUESTIONS, part: str = "") -> list[Example]:
     """The examples of a JSONL file, all or those of one part.
 
-    Raises UserError with the line's number where a line is not a valid example.
+    Raises UserError with the line's number where a line is not a valid example, and for a file that is not the one
+    the folder's sums name.
     """
+    if path.name in sums.names(path.parent):
+        sums.check(path.parent, [path.name], "python -m train.data seal")
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:

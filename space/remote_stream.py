@@ -87,7 +87,7 @@ def _chunk(data: bytes) -> Chunk:
     """Raises Broken where it is no chunk of a chat completion, Refused where it reports an error."""
     try:
         event = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Broken("the model server sent something that is no JSON") from None
     if not isinstance(event, dict):
         raise Broken("the model server sent something that is no event")

@@ -158,8 +158,11 @@ def canonical_hash(value: Any) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """JSON in which NaN and infinities are errors (ValueError)."""
-    return json.loads(text, parse_constant=_refuse_constant)
+    """JSON in which NaN, infinities and nesting without end are errors (ValueError)."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -148,7 +148,7 @@ def read_json(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path.parent.name}/{path.name} cannot be read.", "Restore it, or train again.") from error
     if not isinstance(found, dict):
         raise UserError(f"{path.parent.name}/{path.name} is no JSON object.", "Restore it, or train again.")
@@ -169,7 +169,7 @@ def _log(path: Path) -> list[dict[str, Any]]:
     for text in data[:data.rfind(b"\n") + 1].splitlines():
         try:
             line = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"The log of {path.parent.name} cannot be read.", "Restore it, or train again.") from error
         if isinstance(line, dict):
             lines.append(line)

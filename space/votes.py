@@ -114,7 +114,7 @@ def _vote(line: str) -> Vote | None:
     try:
         row = json.loads(line)
         vote = Vote(**row | {"order": tuple(row["order"])})
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
     return vote if vote.schema == SCHEMA and vote.choice in (*vote.order, TIE) else None
 

@@ -61,12 +61,16 @@ def load(*parts: str) -> list[ArcQuestion]:
 def read(path: Path, subset: str) -> list[ArcQuestion]:
     """The questions of a JSONL file, in either of the forms that ARC is passed around in."""
     questions = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path.name} is not a text file in UTF-8.", "Get it again.") from error
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             questions.append(_question(json.loads(line), subset))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(f"Line {number} of {path.name} is not an ARC row ({error!r}).",
                             "It needs id, question, choices, labels and answerKey.") from None
     return questions

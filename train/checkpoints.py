@@ -30,7 +30,7 @@ def is_whole(checkpoint: Path) -> bool:
     try:
         files = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))["files"]
         return all((checkpoint / name).stat().st_size == size for name, size in files.items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False
 
 

@@ -2,6 +2,7 @@
 
     python -m train.data check            counts, leak report, every rule (exit 1 if one is broken)
     python -m train.data split            assign train / dev / heldout anew and write the file
+    python -m train.data seal             take the files of assets/qa as they are now: write their SHA256SUMS
     python -m train.data export --out DIR write a folder for datasets.load_dataset (see train/dataset.py)
 """
 
@@ -17,13 +18,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from space import corpus, questions
+from space import corpus, questions, sums
 from space.errors import UserError
 from space.questions import load_examples, squeeze, topic
 from space.schema import Example
 from space.settings import ASSETS, ROOT
 
 SEED = 3407
+FILES = "*.[jt]*"
+"""The data among the files of assets/qa: questions.jsonl and offtopic.txt."""
 SHARES = {"train": 0.7, "dev": 0.1, "heldout": 0.2}
 
 
@@ -113,7 +116,7 @@ def _export(options: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=["check", "split", "export"])
+    parser.add_argument("action", choices=["check", "split", "seal", "export"])
     parser.add_argument("--questions", type=Path, default=questions.QUESTIONS)
     parser.add_argument("--corpus", type=Path, default=ASSETS / "corpus")
     parser.add_argument("--out", type=Path, help="export: the folder to write")
@@ -123,12 +126,17 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if options.action == "export":
             return _export(options)
+        if options.action == "seal":
+            sums.seal(options.questions.parent, FILES)
+            return 0
         examples = load_examples(options.questions)
         documents = corpus.read_documents(options.corpus)
         if options.action == "split":
             sections = [s for d in documents for s in corpus.sections(d)]
             own = split([e for e in examples if e.split != "paraphrase"], sections)
             write_examples(options.questions, own + [e for e in examples if e.split == "paraphrase"])
+            if sums.names(options.questions.parent):
+                sums.seal(options.questions.parent, FILES)
             print(Counter(e.split for e in own))
             return 0
         from train import check

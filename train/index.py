@@ -10,17 +10,20 @@ import argparse
 import sys
 from pathlib import Path
 
-from space import corpus, models, retriever
+from space import corpus, models, retriever, sums
 from space.errors import UserError
 from space.settings import ASSETS
 
 
 def build(corpus_dir: Path, out: Path, aim: int = corpus.PASSAGE_SIZE) -> dict:
     """Write the index of all documents in `corpus_dir` to `out`; returns its manifest."""
-    documents = corpus.read_documents(corpus_dir)
+    documents = corpus.read_documents(corpus_dir, changed=True)
     passages = [p for document in documents for p in corpus.passages(document, aim)]
-    return retriever.write_index(out, passages, models.EMBEDDER, corpus.corpus_hash(documents),
-                                 documents=len(documents), passage_size=aim)
+    manifest = retriever.write_index(out, passages, models.EMBEDDER, corpus.corpus_hash(documents),
+                                     documents=len(documents), passage_size=aim)
+    if sums.names(corpus_dir):
+        sums.seal(corpus_dir, "*.md")
+    return manifest
 
 
 def main(argv: list[str] | None = None) -> int:

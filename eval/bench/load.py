@@ -107,7 +107,7 @@ async def press(crowd: Crowd, pid: int, seconds: float, every_s: float) -> list[
     visits = asyncio.create_task(crowd.run(seconds))
     while not visits.done():
         await asyncio.wait((visits,), timeout=every_s)
-        samples.append(look(pid, begun, crowd.seen.outcomes["answered"]))
+        samples.append(look(pid, begun, crowd.seen.answered))
     await visits
     return samples
 
@@ -137,8 +137,8 @@ def judge(seen: Seen, samples: Sequence[Sample], free_s: Sequence[float], deadli
         Mark(f"engine free {MARK_FREE_S:.0f} s after a user left", _spread(free_s), _at_most(free_s, MARK_FREE_S)),
         Mark("no question older than its deadline + 1 s", _spread(seen.answers_s),
              _at_most(seen.answers_s, deadline_s + MARK_OVER_S)),
-        Mark("no answer of another's question", f"{len(seen.crossed)} of {seen.outcomes['answered']}",
-             not seen.crossed and same if seen.outcomes["answered"] else None),
+        Mark("no answer of another's question", f"{len(seen.crossed)} of {seen.answered}",
+             not seen.crossed and same if seen.answered else None),
         Mark(f"memory under {MARK_MB:.0f} MB per 1,000 answers",
              "too few answers" if slope is None else f"{slope:+.2f} MB", None if slope is None else slope < MARK_MB),
         Mark("threads and open files flat",

@@ -44,6 +44,11 @@ class Seen:
     problems: list[str] = field(default_factory=list)
     texts: dict[str, set[str]] = field(default_factory=dict)
 
+    @property
+    def answered(self) -> int:
+        """Questions answered whole, to people and programs."""
+        return self.outcomes["answered"] + self.outcomes["a program answered"]
+
 
 class Crowd:
     """`users` at once against one app, until told to end. Each has an address of its own, as behind a

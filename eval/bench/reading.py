@@ -32,7 +32,7 @@ from space.settings import ROOT, load_settings
 
 BUDGET = 4 * 2**30
 LIMITS = (15, 20, 30, 40, 60, 100, 200)
-GRID = {100: (3, 1, 2, 5), 60: (1, 3, 5), 160: (1, 2, 3)}
+GRID = {100: (3, 1, 2), 60: (1, 3), 160: (1,)}
 """Size of the passages -> how many of them."""
 
 

@@ -1,5 +1,6 @@
 """Passages read ahead of time: what is kept, what is used, and that no answer changes by it."""
 
+import io
 import os
 import time
 from queue import SimpleQueue
@@ -116,6 +117,21 @@ def test_a_passage_is_read_once_and_answers_stay_the_same(tmp_path, mode):
         kept = first.passages[0][1] + sum(others) - len(others) * (mode.recomputed + 3) - 4
         assert again.done.cached_tokens >= kept
         assert sum(end - start for _, start, end in lane.reads) == again.done.prompt_tokens - again.done.cached_tokens
+
+
+@pytest.mark.parametrize("mode", [Mode(), Mode(others=True, recomputed=8)])
+def test_nothing_that_was_typed_is_kept(tmp_path, mode):
+    ring, lane = make(tmp_path, mode)
+    run(ring, job("my SECRET question", passage(1), passage(2)))
+    ring.prepare(job("my SECRET question", passage(2), passage(3)))
+    while ring.has_ahead:
+        ring.read_ahead(lambda: False)
+    kept = []
+    for file in tmp_path.glob("*.kv"):
+        keys = np.load(io.BytesIO(file.read_bytes()[32:]))
+        kept.append("".join(chr(int(token)) for token in keys[0, :, 0]))
+    assert len(kept) >= 2 and all("fact 2 number 1" in text or "fact 1 number 1" in text for text in kept)
+    assert not any("SECRET" in text or "Question" in text for text in kept)
 
 
 def test_reading_ahead_gives_way_and_is_made_up_for(tmp_path):
