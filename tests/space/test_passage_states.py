@@ -130,7 +130,7 @@ def test_nothing_that_was_typed_is_kept(tmp_path, mode):
     for file in tmp_path.glob("*.kv"):
         keys = np.load(io.BytesIO(file.read_bytes()[32:]))
         kept.append("".join(chr(int(token)) for token in keys[0, :, 0]))
-    assert len(kept) >= 2 and all("fact 2 number 1" in text or "fact 1 number 1" in text for text in kept)
+    assert len(kept) >= 2 and all("number 1 fact" in text for text in kept)
     assert not any("SECRET" in text or "Question" in text for text in kept)
 
 
