@@ -1,14 +1,14 @@
 """How much each column of a matrix matters: llama.cpp's importance matrix, measured on training questions.
 
 `python -m train.export NAME --q4_k_m` uses it. The measure is the mean of the squared inputs that reach a column,
-as in llama.cpp's own tool (tools/imatrix), but at the answers alone; a quantiser that knows it rounds the columns
-with large inputs with more care. Rows are of the training part alone, so that dev and held-out questions stay unseen.
+as in llama.cpp's own tool (tools/imatrix); a quantiser that knows it rounds the columns with large inputs with
+more care. Rows are of the training part alone, so that dev and held-out questions stay unseen.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,10 @@ def train_rows(count: int = ROWS) -> list[Row]:
             for n, e in enumerate(chosen)]
 
 
-def measure(folder: Path, base: Path, rows: Sequence[Row]) -> dict[str, Any]:
+def measure(folder: Path, base: Path, rows: Sequence[Row], whole: Collection[str] = ()) -> dict[str, Any]:
     """For each linear layer of the Hugging Face folder the mean squared input of its columns, float32, under the
-    tensor's name in the GGUF `base`. It counts where the tokens of the answers are foretold, as they are what is
-    compared; the output layer is left out, as llama.cpp's tool leaves it out."""
+    tensor's name in the GGUF `base`; for the tensors of `whole` the mean products of all pairs of columns. The output
+    layer is left out, as llama.cpp's tool leaves it out."""
     import torch
     from gguf import GGUFReader
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -47,23 +47,22 @@ def measure(folder: Path, base: Path, rows: Sequence[Row]) -> dict[str, Any]:
     model.to("cuda" if on_gpu else "cpu")
     encoded = encode_rows(rows, AutoTokenizer.from_pretrained(folder), model.config.max_position_embeddings)
     sums: dict[str, Any] = {}
-    answer = 0
 
     def adder(name: str) -> Callable[..., None]:
         def add(_module: Any, args: tuple[Any, ...], _output: Any) -> None:
-            squares = args[0][0, -answer:].double().square().sum(0).cpu()
-            sums[name] = sums[name] + squares if name in sums else squares
+            inputs = args[0][0].float()
+            found = inputs.T @ inputs if name in whole else inputs.double().square().sum(0)
+            sums[name] = sums.get(name, 0) + found.double().cpu()
 
         return add
 
     for key, module in model.named_modules():
         if isinstance(module, torch.nn.Linear) and (name := shape.name(f"{key}.weight")).startswith("blk."):
             module.register_forward_hook(adder(name))
-    for row in encoded:
-        answer = sum(label != -100 for label in row["labels"])
-        with torch.inference_mode():  # the last token foretells nothing
-            model(torch.tensor([row["input_ids"][:-1]], device=model.device), logits_to_keep=1)
-    tokens = sum(label != -100 for row in encoded for label in row["labels"])
+    with torch.inference_mode():
+        for row in encoded:
+            model(torch.tensor([row["input_ids"]], device=model.device), logits_to_keep=1)
+    tokens = sum(len(row["input_ids"]) for row in encoded)
     return {name: (values / tokens).float().numpy() for name, values in sums.items()}
 
 
