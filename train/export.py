@@ -77,7 +77,7 @@ def load_source(name: str, adapters: Path = ASSETS / "adapters") -> Source:
 
 def make(source: Source, form: str, out: Path, say: Callable[[str], None] = lambda line: None) -> Path:
     """Make one of FORMS under `out`, or keep what was made from the same files; returns its path."""
-    from train import adapters, llama, merge
+    from train import adapters, merge
 
     path = out / {"peft": "peft", "merged": "merged", "f16": f"{source.name}-f16.gguf",
                   "q4_k_m": f"{source.name}-q4_k_m.gguf"}[form]
@@ -91,8 +91,7 @@ def make(source: Source, form: str, out: Path, say: Callable[[str], None] = lamb
     out.mkdir(parents=True, exist_ok=True)
     if form == "q4_k_m":
         merged, exact = make(source, "merged", out, say), make(source, "f16", out, say)
-        weighed = importance.measure(merged, source.base, rows) if rows else None
-        llama.quantize(exact, path, len(os.sched_getaffinity(0)), weighed)
+        _quantize(exact, merged, source.base, rows, path)
     elif form == "f16":
         merge.merge_gguf(source.base, source.adapter, path, source.weights if source.original else None,
                          f"{source.label} {source.name}")
@@ -110,6 +109,24 @@ def make(source: Source, form: str, out: Path, say: Callable[[str], None] = lamb
     size = sum(p.stat().st_size for p in ([path] if path.is_file() else path.iterdir()))
     say(f"{size / 1e6:9,.1f} MB  {path}")
     return path
+
+
+def _quantize(exact: Path, merged: Path, base: Path, rows: Sequence[Row], path: Path) -> None:
+    """q4_k_m in two passes: the first shows which tensors fall back to q5_0."""
+    from train import llama, rounding
+
+    threads = len(os.sched_getaffinity(0))
+    llama.quantize(exact, path, threads)
+    if not rows:
+        return
+    fallen = rounding.fallen_back(path)
+    moments = importance.measure(merged, base, rows, fallen)
+    adjusted = path.with_name(f"{path.name}.adjusted.part")
+    try:
+        rounding.adjust(exact, {name: moments.pop(name) for name in fallen if name in moments}, adjusted)
+        llama.quantize(adjusted, path, threads, moments)
+    finally:
+        adjusted.unlink(missing_ok=True)
 
 
 def note_of(path: Path) -> Path:

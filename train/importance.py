@@ -8,7 +8,7 @@ more care. Rows are of the training part alone, so that dev and held-out questio
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,10 @@ def train_rows(count: int = ROWS) -> list[Row]:
             for n, e in enumerate(chosen)]
 
 
-def measure(folder: Path, base: Path, rows: Sequence[Row]) -> dict[str, Any]:
+def measure(folder: Path, base: Path, rows: Sequence[Row], whole: Collection[str] = ()) -> dict[str, Any]:
     """For each linear layer of the Hugging Face folder the mean squared input of its columns, float32, under the
-    tensor's name in the GGUF `base`. The output layer is left out, as llama.cpp's tool leaves it out."""
+    tensor's name in the GGUF `base`; for the tensors of `whole` the mean products of all pairs of columns. The output
+    layer is left out, as llama.cpp's tool leaves it out."""
     import torch
     from gguf import GGUFReader
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -41,15 +42,17 @@ def measure(folder: Path, base: Path, rows: Sequence[Row]) -> dict[str, Any]:
     from train.adapters import shape_of
     from train.tune import encode_rows
 
-    shape = shape_of(GGUFReader(base))
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    shape, on_gpu = shape_of(GGUFReader(base)), torch.cuda.is_available()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16 if on_gpu else torch.float32).eval()
+    model.to("cuda" if on_gpu else "cpu")
     encoded = encode_rows(rows, AutoTokenizer.from_pretrained(folder), model.config.max_position_embeddings)
     sums: dict[str, Any] = {}
 
     def adder(name: str) -> Callable[..., None]:
         def add(_module: Any, args: tuple[Any, ...], _output: Any) -> None:
-            squares = args[0].double().square().flatten(0, -2).sum(0)
-            sums[name] = sums[name] + squares if name in sums else squares
+            inputs = args[0][0].float()
+            found = inputs.T @ inputs if name in whole else inputs.double().square().sum(0)
+            sums[name] = sums.get(name, 0) + found.double().cpu()
 
         return add
 
@@ -58,7 +61,7 @@ def measure(folder: Path, base: Path, rows: Sequence[Row]) -> dict[str, Any]:
             module.register_forward_hook(adder(name))
     with torch.inference_mode():
         for row in encoded:
-            model(torch.tensor([row["input_ids"]]), logits_to_keep=1)
+            model(torch.tensor([row["input_ids"]], device=model.device), logits_to_keep=1)
     tokens = sum(len(row["input_ids"]) for row in encoded)
     return {name: (values / tokens).float().numpy() for name, values in sums.items()}
 

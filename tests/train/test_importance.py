@@ -43,6 +43,8 @@ def test_it_is_the_mean_square_of_what_reaches_each_column(model):
     expected = reached.square().mean(0).numpy()
     for part in ("attn_q", "attn_k", "attn_v"):
         np.testing.assert_allclose(found[f"blk.0.{part}.weight"], expected, rtol=1e-4)
+    products = importance.measure(weights, base, rows, ["blk.0.attn_q.weight"])["blk.0.attn_q.weight"]
+    np.testing.assert_allclose(products, (reached.T @ reached / len(ids)).numpy(), rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.model

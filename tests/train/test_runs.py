@@ -8,9 +8,10 @@ from dataclasses import asdict, replace
 import pytest
 
 from space.errors import UserError
+from space.settings import ASSETS, ROOT
 from tests.train import tiny
-from train import runs
-from train.config import Recipe
+from train import run, runs
+from train.config import Recipe, load_recipe
 from train.progress import Progress
 
 RECIPE = Recipe(name="t", base="embedded", note='says "so"')
@@ -96,3 +97,13 @@ def test_progress_tells_the_end_by_the_median_step():
     ]
     assert progress.remaining(60) == "10 min" and progress.remaining(3) == "30 s"
     assert progress.remaining(2880) == "8.0 h"
+
+
+@pytest.mark.model
+def test_keys_that_came_later_leave_the_shipped_run_findable(retriever):
+    """Else `make train` would put its record aside and train for half an hour what is there already."""
+    state = json.loads((ASSETS / "runs" / "smollm2-135m" / "state.json").read_text())
+    recipe = load_recipe(ROOT / "train" / "recipes" / "smollm2-135m.toml")
+    material = run.gather(recipe, retriever)
+    assert runs.key_of(recipe, (material.train, material.dev), state["base_sha256"]) == state["key"]
+    assert key(replace(RECIPE, rag_drawn=True)) != key() != key(replace(RECIPE, changed_share=0.5))
