@@ -50,7 +50,7 @@ class Program:
         except NotYet:
             if not stay_s:
                 raise
-            while not job.communicator.event_id:  # it cannot be called off before the app gave it a name
+            while not job.communicator.event_id and not job.done():  # it has to have a name to be called off by
                 time.sleep(0.01)
             left_at = time.monotonic()
             job.cancel()
