@@ -6,6 +6,7 @@ import json
 import os
 import re
 import time
+from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass
 from typing import Any
@@ -44,10 +45,12 @@ class Program:
         job = self._client.submit(question, api_name="/ask")
         try:
             return _reply(job.result(timeout=stay_s or PATIENCE_S))
+        except CancelledError:  # the client's word for an answer that never came
+            raise ValueError("the answer was lost on the way") from None
         except NotYet:
             if not stay_s:
                 raise
-            while not job.communicator.event_id:  # it cannot be called off before the app gave it a name
+            while not job.communicator.event_id and not job.done():  # it has to have a name to be called off by
                 time.sleep(0.01)
             left_at = time.monotonic()
             job.cancel()
