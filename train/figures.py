@@ -22,7 +22,7 @@ def changed(facts: Sequence[str], question: str, answer: str, sentences: Sequenc
     texts = [answer, *sentences]
     for fact in sorted(told, key=len, reverse=True):
         other = _other(fact, rng)
-        texts = [_pattern(fact).sub(lambda _, other=other: other, text) for text in texts]
+        texts = [other.join(_pattern(fact).split(text)) for text in texts]
     return texts[0], texts[1:]
 
 
