@@ -21,8 +21,8 @@ def changed(facts: Sequence[str], question: str, answer: str, sentences: Sequenc
         and any(_in(fact, sentence) for sentence in sentences)))
     texts = [answer, *sentences]
     for fact in sorted(told, key=len, reverse=True):
-        other = _other(fact, rng).replace("\\", r"\\")
-        texts = [_pattern(fact).sub(other, text) for text in texts]
+        other = _other(fact, rng)
+        texts = [other.join(_pattern(fact).split(text)) for text in texts]
     return texts[0], texts[1:]
 
 
