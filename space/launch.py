@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,31 @@ from space.visitors import load_visitors
 
 QUESTIONS = "ask"
 """Concurrency id of the events that may ask the models, and name of their public function: the door counts those."""
+
+
+class Sessions(OrderedDict[str, Any]):
+    """Undelivered messages by session, in place of Gradio's own, which forgets the oldest session when 2,000 newer ones
+    came, also while its question is being answered. This one forgets the session that was used least recently among
+    those without an unfinished event, and what Gradio keeps of its events."""
+
+    def __init__(self, queue: Any, most: int = 2000) -> None:
+        super().__init__()
+        self._queue, self._most = queue, most
+
+    def __getitem__(self, session: str) -> Any:
+        self.move_to_end(session)
+        return super().__getitem__(session)
+
+    def __setitem__(self, session: str, messages: Any) -> None:
+        while session not in self and len(self) >= self._most:
+            oldest = next((s for s in self if not self._busy(s)), next(iter(self)))
+            del self[oldest]
+            self._queue.pending_event_ids_session.pop(oldest, None)
+        super().__setitem__(session, messages)
+
+    def _busy(self, session: str) -> bool:
+        events = self._queue.pending_event_ids_session.get(session, ())
+        return any(event in self._queue.event_ids_to_events for event in events)
 
 
 class Desk:
@@ -45,13 +71,10 @@ class Desk:
         found = self._page._queue.event_ids_to_events.get(event)
         return found.session_hash if found else ""
 
-    def closing(self, session: str) -> bool:
-        """See space.door.Desk."""
-        return not self._page._queue.pending_event_ids_session.get(session)
-
 
 def launch_settings(page: Any, settings: Settings) -> dict[str, Any]:
     """What `page.launch` is given, apart from its looks."""
+    page._queue.pending_messages_per_session = Sessions(page._queue)
     on_space = bool(os.environ.get("SPACE_ID"))
     door = Middleware(Door, desk=Desk(page), visitors=load_visitors(), framed=on_space,
                       trust_forwarded=settings.trust_forwarded)
