@@ -25,6 +25,7 @@ from space.gguf_header import GgufHeader, read_header
 from space.memory import check_room
 from space.schema import ModelIdentity
 from space.settings import ASSETS
+from space.trouble import LAST
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,7 @@ def resolve(reference: str) -> Path:
     if scheme == "file":
         path, there = Path(rest), False
         with suppress(OSError, RuntimeError):  # a name that is too long; a home that nobody has
-            path = path.expanduser()
-            there = path.exists()
+            there = (path := path.expanduser()).exists()
         if not there:
             raise UserError(f"The file {path.name} is not there.", f"Looked for it at {path}.")
         return path
@@ -135,6 +135,7 @@ def _from_hub(rest: str) -> Path:
     from huggingface_hub import hf_hub_download, snapshot_download
     from huggingface_hub.errors import HFValidationError
 
+    began = LAST.check(rest)
     repo, file, revision = model_lock.split_reference(rest)
     lock = model_lock.locked(repo, file, revision)
     pinned = lock.revision if lock else revision or None
@@ -147,7 +148,7 @@ def _from_hub(rest: str) -> Path:
         raise UserError(f"hf:{rest} names no repository.", "Write hf:owner/repo/file@revision.") from error
     except (httpx.TransportError, OSError, RuntimeError) as error:
         # every HTTP error of the Hub is an OSError; hf_xet, which fetches large files, raises RuntimeError
-        raise hub_trouble(error, rest, repo) from error
+        raise LAST.keep(rest, began, hub_trouble(error, rest, repo)) from error
     for entry in lock.files if lock else ():
         if not file or entry.path == file:
             _check_locked(path if file else folder / entry.path, entry)

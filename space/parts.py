@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -58,12 +59,14 @@ class LazyRetriever:
 
     def __init__(self) -> None:
         self._opened: Retriever | None = None
+        self._opening = threading.Lock()
 
     def search(self, question: str, k: int) -> tuple[Passage, ...]:
         """See Retriever.search. Raises UserError where the index cannot be used."""
-        if self._opened is None:
-            embedder = models.load_profile(load_settings().profile).embedder
-            self._opened = Retriever(index_folder(), embedder)
+        with self._opening:  # several first questions at once must not load the embedder several times
+            if self._opened is None:
+                embedder = models.load_profile(load_settings().profile).embedder
+                self._opened = Retriever(index_folder(), embedder)
         found = self._opened.search(question, k)
         if count := sentences_read():
             return excerpts.excerpt(found, self._opened.rank_sentences(question, found)[:count])

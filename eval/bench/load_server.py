@@ -118,6 +118,7 @@ def serve(port: int, log: str, word_s: float | None) -> None:
     settings = replace(load_settings(), port=port)
     page = app.build()
     parts.load_engine().warm()
+    parts.load_retriever().search("warm-up", 1)
     page.launch(quiet=True, theme=app.theme(), css_paths=app.STYLES, **launch_settings(page, settings))
 
 

@@ -185,9 +185,9 @@ class Crowd:
 
     def _compare(self, number: str, question: str, said: str, answers: str) -> None:
         """Note what belongs to another's question: a number that was not asked for, or another text."""
-        if self.questions:
+        if self.questions and answers:  # "": the last update changed none of the answers, so it does not carry them
             self.seen.texts.setdefault(question, set()).add(answers)
-        elif (found := set(NUMBER.findall(said))) != {number}:
+        elif not self.questions and (found := set(NUMBER.findall(said))) != {number}:
             self.seen.crossed.append(f"{number} got {sorted(found)}")
 
 

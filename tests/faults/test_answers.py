@@ -70,6 +70,7 @@ def test_a_huge_passage_is_a_sentence_with_the_numbers(engine):
 def test_with_the_hub_down_at_start_the_page_is_there_and_the_models_come_when_the_hub_does(
         base_gguf, tmp_path, monkeypatch):
     from huggingface_hub import constants
+    from huggingface_hub.utils import _http
 
     with HubStandIn() as hub:
         hub.add_repo("ann/model", {"base.gguf": qwen2_gguf(tmp_path / "tiny.gguf", base_gguf)})
@@ -78,6 +79,8 @@ def test_with_the_hub_down_at_start_the_page_is_there_and_the_models_come_when_t
                             "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}")
         monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
         monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        monkeypatch.setitem(_http._http_backoff_base.__kwdefaults__, "max_retries", 1)
+        monkeypatch.setitem(_http.http_backoff.__kwdefaults__, "max_retries", 1)  # it waits for half a minute else
         models.resolve.cache_clear()
         file = "hf:ann/model/base.gguf"
         engine = LocalEngine(models.Profile("tiny", "Qwen2.5 tiny", file, "", tuned=file), 512, 2)
