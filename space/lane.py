@@ -13,6 +13,7 @@ Nothing here is safe to call from two threads; the engine's one worker owns all 
 from __future__ import annotations
 
 import ctypes
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ MAX_WIDTH = 3
 """Answers in one batch, at most. On two cores the work is bound by arithmetic: of a 3B q4_k_m file
 two together gave 1.10 times the tokens of one, three 1.15, and eight 0.77; of a 135M q4_1 file two
 gave 0.8 times. So each lane measures its own width when it is primed."""
-PROBES = 6
+PROBES, TRIES = 6, 9
 WORTH = 1.03
 """A wider batch is taken for at least so many times the tokens."""
 
@@ -93,20 +94,20 @@ class Lane:
         self.width = self._best_width(tokens, len(tokens))
 
     def _best_threads(self, token: int, length: int) -> int:
-        """How many threads write fastest here: all that were given, or, of four and more, half of them, as where two
-        share a core. The best of a few tries counts, as others may be busy meanwhile. The logits are the same."""
-        if self.threads < 4:
+        """How many threads write fastest here: all that were given, or half of them. A token is little work for each
+        and many waits for one another, which cost more than they gain where two share a core, or where a host gives
+        its cores by turns. Prompts are read with all of them. The logits are the same."""
+        if self.threads < 2:
             return self.threads
-        times: dict[int, float] = {}
-        for threads in (self.threads, self.threads // 2):
+        times: dict[int, list[float]] = {self.threads: [], self.threads // 2: []}
+        for threads in list(times) * TRIES:
             self._c.llama_set_n_threads(self._context, threads, self.threads)
-            for _ in range(PROBES):
-                self.cut(0, length)
-                began = time.monotonic()
-                self.write({0: token})
-                times[threads] = min(times.get(threads, float("inf")), time.monotonic() - began)
+            self.cut(0, length)
+            began = time.monotonic()
+            self.write({0: token})
+            times[threads].append(time.monotonic() - began)
         self.cut(0, length)
-        best = min(times, key=lambda threads: times[threads])
+        best = min(times, key=lambda threads: statistics.median(times[threads]))
         self._c.llama_set_n_threads(self._context, best, self.threads)
         return best
 
