@@ -31,6 +31,8 @@ from space.door_checks import (
 )
 from space.visitors import Busy, Visitors
 
+CLOSING_S, SETTLED_S = 1.0, 0.05
+"""How long a call waits for the end of its session's last stream, and what the other side needs to see that end."""
 SEND_S = 20.0
 """A reader that takes nothing for so long is let go."""
 
@@ -73,6 +75,10 @@ class Desk(Protocol):
 
     def session_of(self, event: str) -> str:
         """The session a queued event belongs to; "" where none is known."""
+        ...
+
+    def closing(self, session: str) -> bool:
+        """Whether the session's stream, if it has one, has nothing more to say."""
         ...
 
 
@@ -168,6 +174,7 @@ class Door:
             raise Refused(400, "Some values are missing.")
         if any(n < len(data) and not isinstance(data[n], str | None) for n in function.texts):
             raise Refused(400, "A value is not text.")  # Gradio would turn it into some
+        await self._last_stream_closed(row.get("session_hash") or "")
         if not function.question:
             await _patiently(self.app, scope, receive, send)
             return
@@ -177,6 +184,19 @@ class Door:
         finally:
             if not event.event:
                 self.visitors.dismiss(event)
+
+    async def _last_stream_closed(self, session: str) -> None:
+        """Gradio ends a session's stream after its last answer, and loses what is asked just then: hold it until
+        the stream is closed."""
+        ends = asyncio.get_running_loop().time() + CLOSING_S
+        held = False
+        while session and self.visitors.listened(session) and self.desk.closing(session):
+            if asyncio.get_running_loop().time() > ends:
+                return
+            held = True
+            await asyncio.sleep(0.01)
+        if held:
+            await asyncio.sleep(SETTLED_S)
 
     def _function(self, path: str, row: dict[str, Any]) -> Function:
         """The function that a call asks for, where it may be called in this way."""

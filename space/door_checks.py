@@ -66,7 +66,7 @@ def check_file(path: str) -> None:
     """Only what Gradio itself put into its cache folder is handed out (plots, downloads)."""
     own = os.environ.get("GRADIO_TEMP_DIR", "")
     cache = Path(own).resolve() if own else Path(tempfile.gettempdir()).resolve() / "gradio"
-    if not Path(path).is_absolute() or not Path(path).resolve().is_relative_to(cache):
+    if "\0" in path or not Path(path).is_absolute() or not Path(path).resolve().is_relative_to(cache):
         raise Refused(403, "This file is not handed out.")
 
 

@@ -71,6 +71,10 @@ class Desk:
         found = self._page._queue.event_ids_to_events.get(event)
         return found.session_hash if found else ""
 
+    def closing(self, session: str) -> bool:
+        """See space.door.Desk."""
+        return not self._page._queue.pending_event_ids_session.get(session)
+
 
 def launch_settings(page: Any, settings: Settings) -> dict[str, Any]:
     """What `page.launch` is given, apart from its looks."""

@@ -112,7 +112,7 @@ def resolve(reference: str) -> Path:
     scheme, _, rest = reference.partition(":")
     if scheme == "file":
         path, there = Path(rest), False
-        with suppress(OSError, RuntimeError):  # a name that is too long; a home that nobody has
+        with suppress(OSError, RuntimeError, ValueError):  # a name that is too long; a home that nobody has
             there = (path := path.expanduser()).exists()
         if not there:
             raise UserError(f"The file {path.name} is not there.", f"Looked for it at {path}.")

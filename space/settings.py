@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -80,7 +81,7 @@ def load_settings() -> Settings:
         raw = os.environ.get(name, "").strip()
         if not raw:
             continue
-        if not raw.isdigit() or not low <= int(raw) <= high:
+        if not re.fullmatch(r"[0-9]{1,9}", raw) or not low <= int(raw) <= high:
             raise UserError(f"{name}={raw!r} is not a whole number from {low} to {high}.",
                             f"Set {name} to such a number or unset it.")
         values[attribute] = int(raw)

@@ -175,7 +175,9 @@ TARGETS = {
                                            damaged(REPLY.encode()).map(lambda b: f"Sure! {as_text(b)} So."))),
     "model server": (streamed, Json(CHUNK).text()),
 }
-FOUND = {"reference": ["pip", "pip:..", "pip:json.nothing/x", f"file:{'9' * 400}", "file:~nobody-of-this-name/x"]}
+FOUND = {"reference": ["pip", "pip:..", "pip:json.nothing/x", f"file:{'9' * 400}", "file:~nobody-of-this-name/x",
+                       "file:~\x00"],
+         "file link": ["/\x00"], "setting": [("MAX_TOKENS", "\u00b2"), ("PORT", "9" * 5000)]}
 """What earlier runs broke on, by target: tried each time."""
 SENTENCES = (UserError, door_checks.Refused, chat_client.NoAnswer, remote_stream.Broken, remote_stream.Refused)
 

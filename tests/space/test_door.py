@@ -402,6 +402,9 @@ def test_an_address_behind_a_trusted_proxy_cannot_be_forged():
         def session_of(self, event):
             return ""
 
+        def closing(self, session):
+            return False
+
     async def join(client, forwarded):
         row = {"data": ["x"], "fn_index": 0, "session_hash": "s" + forwarded.replace(".", "").replace(", ", "-")}
         return (await client.post(f"{API}/queue/join", json=row, headers={"X-Forwarded-For": forwarded})).status_code
@@ -414,6 +417,55 @@ def test_an_address_behind_a_trusted_proxy_cannot_be_forged():
 
     assert asyncio.run(visit(trusted=True)) == [200] * 4 + [429, 200]
     assert asyncio.run(visit(trusted=False)) == [200] * 4 + [429, 429]
+
+
+def test_what_is_asked_while_the_last_stream_closes_waits_for_its_end():
+    """Gradio would take it and then drop it with the stream."""
+    joined_at = []
+
+    async def gradio(scope, receive, send):
+        joined_at.append(time.monotonic())
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b'{"event_id": "e"}'})
+
+    class Desk:
+        def __init__(self):
+            self.done = True
+
+        def function(self, index, name):
+            return Function("look", public=True, queued=True, question=False)
+
+        def unfinished(self, event):
+            return True
+
+        def session_of(self, event):
+            return ""
+
+        def closing(self, session):
+            return self.done
+
+    async def ask(client):
+        begun = time.monotonic()
+        await client.post(f"{API}/queue/join", json={"data": [], "fn_index": 0, "session_hash": "s"})
+        return joined_at[-1] - begun
+
+    async def visit():
+        visitors, desk = Visitors(), Desk()
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(Door(gradio, desk, visitors)),
+                                     base_url="http://x") as client:
+            free = await ask(client)
+            visitors.enter_stream("s", "127.0.0.1")
+            asked = asyncio.create_task(ask(client))
+            await asyncio.sleep(0.3)
+            visitors.leave_stream("s", "127.0.0.1")
+            held = await asked
+            visitors.enter_stream("s", "127.0.0.1")
+            hanging = await ask(client)  # a stream that never ends holds nobody up for long
+            desk.done = False
+            return free, held, hanging, await ask(client)
+
+    free, held, hanging, busy = asyncio.run(visit())
+    assert 0.3 <= held < 0.9 and 1.0 <= hanging < 1.9 and free < 0.2 and busy < 0.2
 
 
 def test_answers_do_not_cross(quiet):
