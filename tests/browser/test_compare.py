@@ -199,6 +199,7 @@ def test_a_link_brings_a_comparison_back(served, visit, fake):
     page = visit(served, permissions=["clipboard-read", "clipboard-write"])
     page.click("#settings button")
     page.fill("#temperature input[type=number]", "0.7")
+    page.press("#temperature input[type=number]", "Tab")
     page.fill("#seed input", "11")
     page.press("#seed input", "Tab")
     ask(page, "What is MLA & why?")
