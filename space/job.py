@@ -103,11 +103,11 @@ class Job:
     def encode(self, weights: Weights, context_tokens: int) -> None:
         """Make the prompt's tokens. Raises UserError where prompt and answer do not fit."""
         pieces = self.request.prompt
-        self.prompt = prompts.encode(pieces, weights.tokenize)
-        if any(piece.passages for piece in pieces):
-            self.passages = prompts.passage_tokens(pieces, weights.tokenize, weights.piece)
+        tokens = prompts.tokenized(pieces, weights.tokenize)
+        self.prompt = [token for part in tokens for token in part]
+        self.passages = prompts.passage_tokens(pieces, tokens, weights.piece)
         if pieces[0].control:
-            self.shared = len(weights.tokenize(pieces[0].text, True))
+            self.shared = len(tokens[0])
         if len(self.prompt) + self.request.sampling.max_tokens > context_tokens:
             raise UserError(
                 f"The question and its passages fill {len(self.prompt)} tokens; with the answer that "

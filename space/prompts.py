@@ -91,15 +91,20 @@ def messages(question: str, passages: Sequence[Passage] = ()) -> list[dict[str, 
 
 def encode(pieces: Sequence[Piece], tokenize: Tokenize) -> list[int]:
     """Token ids of a prompt; `tokenize` is llama.cpp's or the training tokenizer's."""
-    return [token for piece in pieces for token in tokenize(piece.text, piece.control)]
+    return [token for tokens in tokenized(pieces, tokenize) for token in tokens]
 
 
-def passage_tokens(pieces: Sequence[Piece], tokenize: Tokenize, piece: Callable[[int], bytes]) -> list[tuple[int, int]]:
-    """For each passage of a prompt the range of its tokens in `encode(pieces, tokenize)`, without those that it shares
-    with what stands around it; `piece` gives the bytes of a token."""
+def tokenized(pieces: Sequence[Piece], tokenize: Tokenize) -> list[list[int]]:
+    """Token ids of each piece."""
+    return [tokenize(piece.text, piece.control) for piece in pieces]
+
+
+def passage_tokens(pieces: Sequence[Piece], parts: Sequence[Sequence[int]],
+                   piece: Callable[[int], bytes]) -> list[tuple[int, int]]:
+    """For each passage of a prompt the range of its tokens in the whole, without those that it shares with what stands
+    around it; `parts` are the tokens of each piece, `piece` gives the bytes of a token."""
     found, before = [], 0
-    for part in pieces:
-        tokens = tokenize(part.text, part.control)
+    for part, tokens in zip(pieces, parts, strict=True):
         if part.passages:
             ends = list(accumulate(len(piece(token)) for token in tokens))
             starts = [0, *ends]

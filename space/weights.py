@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ class Weights:
         width = c.llama_model_n_embd(model) // max(c.llama_model_n_head(model), 1)
         return 2 * 2 * c.llama_model_n_layer(model) * c.llama_model_n_head_kv(model) * width
 
-    @property
+    @cached_property
     def rope(self) -> Rope | None:
         """How its keys carry their position; None where that is neither llama's nor Qwen2's plain way."""
         c, model = self._c, self.model

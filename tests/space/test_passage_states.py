@@ -188,7 +188,7 @@ def test_the_tokens_of_a_passage_are_its_text(engine, retriever, sentences):
     pieces = prompts.build("What is CRAQ?", found)
     tokens = prompts.encode(pieces, weights.tokenize)
     read = [p for p in found if p.excerpt] if sentences else found
-    ranges = prompts.passage_tokens(pieces, weights.tokenize, weights.piece)
+    ranges = prompts.passage_tokens(pieces, prompts.tokenized(pieces, weights.tokenize), weights.piece)
     assert len(ranges) == len(read) > 0
     for (start, end), one in zip(ranges, read, strict=True):
         text = b"".join(map(weights.piece, tokens[start:end])).decode()
