@@ -59,6 +59,18 @@ def says(page, sentence):
     page.wait_for_function("(text) => document.querySelector('#status').innerText.includes(text)", arg=sentence)
 
 
+def fill_number(page, selector, value):
+    """Type a number and leave the field. The drawer builds its fields when it opens and sets their first value a
+    moment later, over what a robot has typed by then; so it is typed until it stays."""
+    for _ in range(20):
+        page.fill(selector, value)
+        page.press(selector, "Tab")
+        page.wait_for_timeout(150)
+        if float(page.input_value(selector)) == float(value):
+            return
+    raise AssertionError(f"{selector} does not keep {value}")
+
+
 def status(page):
     return page.inner_text("#status")
 
@@ -198,10 +210,8 @@ def test_the_blind_test_names_the_columns_after_the_vote(served, visit):
 def test_a_link_brings_a_comparison_back(served, visit, fake):
     page = visit(served, permissions=["clipboard-read", "clipboard-write"])
     page.click("#settings button")
-    page.fill("#temperature input[type=number]", "0.7")
-    page.press("#temperature input[type=number]", "Tab")
-    page.fill("#seed input", "11")
-    page.press("#seed input", "Tab")
+    fill_number(page, "#temperature input[type=number]", "0.7")
+    fill_number(page, "#seed input", "11")
     ask(page, "What is MLA & why?")
     page.click("#link-copy")
     page.wait_for_selector("#link textarea, #link input")
