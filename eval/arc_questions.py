@@ -7,12 +7,12 @@ One file per set and split, ARC-Easy-test.jsonl and so on, with the columns `id`
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from space.errors import UserError
+from space.json_text import parse_json
 
 SETS = {"easy": "Easy", "challenge": "Challenge"}
 SPLITS = ("test", "validation", "train")
@@ -61,8 +61,8 @@ def load(folder: Path, name: str, split: str) -> list[ArcQuestion]:
         if not line.strip():
             continue
         try:
-            questions.append(_question(json.loads(line), name))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            questions.append(_question(parse_json(line), name))
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise UserError(f"Line {number} of {path.name} is not an ARC question.",
                             "It needs id, question, choices, labels and an answerKey among the labels.") from None
     if not questions:

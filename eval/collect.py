@@ -17,7 +17,8 @@ from space import prompts
 from space.answer import answer_all, stream_answers
 from space.engine import Engine
 from space.errors import UserError
-from space.results import canonical_hash, parse_json
+from space.json_text import parse_json
+from space.results import canonical_hash
 from space.retriever import Searcher
 from space.schema import Answer, Example, Passage, Sampling, Variant
 
@@ -94,7 +95,7 @@ def _maker(row: dict[str, Any]) -> tuple[str, str]:
 def _read(path: Path) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(ledger.whole_lines(path), 1):
         try:
-            row = parse_json(line)
+            row = parse_json(line, finite=True)
             _ = row["id"], row["variant"], row["question"], row["error"], row["done"], row["passages"]
         except (ValueError, KeyError, TypeError):
             raise UserError(f"Line {number} of {path.name} is damaged.", f"Remove that line from {path}.") from None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from space.json_text import parse_json
+
 
 def read(path: Path) -> list[dict]:
     """The rows of the file, none where it does not exist yet; its folder is made. A line that a
@@ -13,10 +15,7 @@ def read(path: Path) -> list[dict]:
         path.parent.mkdir(parents=True, exist_ok=True)
         return []
     cut_unfinished(path)
-    try:
-        return [json.loads(line) for line in whole_lines(path)]
-    except RecursionError:
-        raise ValueError(f"a row of {path.name} is nested too deeply") from None
+    return [parse_json(line) for line in whole_lines(path)]
 
 
 def cut_unfinished(path: Path) -> None:

@@ -6,10 +6,10 @@ the hash can tell a damaged model from a whole one.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from space.errors import UserError
+from space.json_text import parse_json
 
 CARD_SCHEMA = 1
 """The newest format of model_card.json that is read here."""
@@ -20,12 +20,12 @@ def check_card(adapter: Path, base: Path, adapter_sha256: str, base_sha256: str)
     UserError, which costs the fine-tuned columns only."""
     path = adapter.with_name("model_card.json")
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = parse_json(path.read_text(encoding="utf-8"))
         schema, own, wanted = card["schema"], card["adapter_sha256"], card["base_sha256"]
         base_file = str(card["base_file"])
     except FileNotFoundError:
         return
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path.name} of the adapter {adapter.parent.name} is unreadable.",
                         "Make both anew with `make train`, or fetch both again.") from error
     if schema != CARD_SCHEMA:

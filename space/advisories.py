@@ -10,7 +10,6 @@ not accepted in docs/threat-model.md.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from space.errors import UserError
+from space.json_text import parse_json
 
 ACCEPTED = {"CVE-2025-69872": "diskcache reads pickles; its cache is not used here (docs/threat-model.md)"}
 
@@ -51,14 +51,14 @@ def read_advisories(path: Path) -> Iterator[dict[str, Any]]:
         raise UserError(f"{path} holds no *.json.", "Get advisories in OSV form from https://osv.dev.")
     for file in files:
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))
+            found = parse_json(file.read_text(encoding="utf-8"))
             found = found.get("vulns", [found]) if isinstance(found, dict) else found
             for advisory in found:
                 _ = advisory["id"], [entry["package"]["name"] for entry in advisory.get("affected", [])]
                 yield advisory
         except FileNotFoundError:
             raise UserError(f"There is no file {file}.", "Get advisories in OSV form from https://osv.dev.") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{file.name} holds no advisory in OSV form.",
                             "Get it again from https://osv.dev.") from error
 

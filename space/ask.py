@@ -19,6 +19,7 @@ from pathlib import Path
 from space import parts
 from space.answer import answer_all, stream_answers
 from space.errors import UserError
+from space.json_text import parse_json
 from space.schema import CHAT_VARIANTS, VARIANTS, Answer, Sampling, Variant
 from space.settings import load_settings
 
@@ -41,8 +42,8 @@ def read_questions(path: Path) -> Iterator[str]:
         if not line.strip():
             continue
         try:
-            yield json.loads(line)["q"]
-        except (ValueError, KeyError, TypeError, RecursionError):
+            yield parse_json(line)["q"]
+        except (ValueError, KeyError, TypeError):
             raise UserError(f"Line {number} of {path.name} is not a JSON object with \"q\".",
                             'Write lines like {"q": "What is MLA?"}.') from None
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import tempfile
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
+
+from space.json_text import parse_json
 
 MAX_BODY = 64 * 1024
 MAX_URL = 4096
@@ -93,8 +94,8 @@ async def read_body(headers: dict[str, str], receive: Receive) -> bytes:
 def parse_call(body: bytes) -> dict[str, Any]:
     """The JSON object of an event call, with the fields that Gradio reads of the right kinds."""
     try:
-        row = json.loads(body)
-    except (ValueError, RecursionError):
+        row = parse_json(body)
+    except ValueError:
         raise Refused(400, "The request is not JSON.") from None
     if not isinstance(row, dict):
         raise Refused(400, "The request is not a JSON object.")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from space.errors import UserError
+from space.json_text import parse_json
 from space.settings import ASSETS
 
 SCHEMA = 1
@@ -68,14 +69,14 @@ def locked(repo: str, file: str, revision: str) -> LockedModel | None:
 def read_lock(path: Path) -> tuple[LockedModel, ...]:
     """The models of a lock file; none where there is no file. Raises UserError where it is unreadable."""
     try:
-        row = json.loads(path.read_text(encoding="utf-8"))
+        row = parse_json(path.read_text(encoding="utf-8"))
         if row["schema"] != SCHEMA:
             raise ValueError(f"format {row['schema']!r}")
         return tuple(LockedModel(m["repo"], m["revision"], tuple(LockedFile(**f) for f in m["files"]))
                      for m in row["models"])
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path.name} is unreadable ({error}).", AGAIN) from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from space import sums
 from space.errors import UserError
+from space.json_text import parse_json
 from space.schema import Evidence, Example, Passage
 from space.settings import ASSETS, load_settings
 from space.shapes import check_shape
@@ -64,13 +64,13 @@ def load_examples(path: Path = QUESTIONS, part: str = "") -> list[Example]:
 
 def _example(line: str, number: int, path: Path) -> Example:
     try:
-        row = json.loads(line)
+        row = parse_json(line)
         example = check_shape(Example(
             id=row["id"], question=row["question"], reference=row["reference"],
             evidence=tuple(Evidence(e["document"], e["quote"]) for e in row["evidence"]),
             key_facts=tuple(row["key_facts"]), kind=row["kind"], split=row.get("split", ""),
             paraphrase_of=row.get("paraphrase_of", "")))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"Line {number} of {path.name} is not a question row ({error!r}).",
                         "Each line is a JSON object as described in assets/qa/README.md.") from None
     if example.kind not in KINDS or example.split not in (*PARTS, ""):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
+
+from space.json_text import parse_json
 
 MAX_LINE = 1_000_000
 """Bytes of one line of the stream, at most."""
@@ -86,8 +87,8 @@ async def _lines(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 def _chunk(data: bytes) -> Chunk:
     """Raises Broken where it is no chunk of a chat completion, Refused where it reports an error."""
     try:
-        event = json.loads(data)
-    except (ValueError, RecursionError):
+        event = parse_json(data)
+    except ValueError:
         raise Broken("the model server sent something that is no JSON") from None
     if not isinstance(event, dict):
         raise Broken("the model server sent something that is no event")

@@ -12,9 +12,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from space.errors import UserError
+from space.json_text import parse_json
 from space.schema import AnswerDone, Evidence, ModelIdentity, Passage, Sampling
 from space.settings import Settings
 from space.shapes import check_shape
@@ -157,25 +158,13 @@ def canonical_hash(value: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def parse_json(text: str) -> Any:
-    """JSON in which NaN, infinities and nesting without end are errors (ValueError)."""
-    try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
-
-
 def read_run(folder: Path) -> EvalRun:
     """The run.json of a results folder, under the folder's name.
 
     Raises UserError where it is missing, unreadable, changed, or of a schema that is not known.
     """
     try:
-        row = parse_json((folder / "run.json").read_text(encoding="utf-8"))
+        row = parse_json((folder / "run.json").read_text(encoding="utf-8"), finite=True)
         schema, stated = row["schema"], row.pop("run_sha256")
     except FileNotFoundError:
         raise UserError(f"There is no evaluation run {folder.name}.",
@@ -208,7 +197,7 @@ def read_samples(folder: Path, run: EvalRun) -> tuple[EvalRecord, ...]:
     if hashlib.sha256(data).hexdigest() != run.samples_sha256:
         raise UserError(f"samples.jsonl of {folder.name} was changed after the run.", _again(folder))
     try:
-        return tuple(check_shape(_record(parse_json(line))) for line in data.decode().split("\n") if line)
+        return tuple(check_shape(_record(parse_json(line, finite=True))) for line in data.decode().split("\n") if line)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"samples.jsonl of {folder.name} is unreadable.", _again(folder)) from error
 

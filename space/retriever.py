@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from space import excerpts, models
 from space.errors import UserError
 from space.files import write_whole
+from space.json_text import parse_json
 from space.schema import Passage
 from space.shapes import check_shape
 
@@ -173,14 +174,14 @@ def bm25(texts: Sequence[str]) -> Any:
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = parse_json((folder / "manifest.json").read_text())
         if manifest["schema"] != SCHEMA:
             raise UserError(f"The search index has format {manifest['schema']}, not {SCHEMA}.", REBUILD)
         _ = manifest["files"]["passages.jsonl"], manifest["embedder_sha256"]
         return manifest
     except FileNotFoundError:
         raise UserError("There is no search index.", REBUILD) from None
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError("The manifest of the search index is unreadable.", REBUILD) from error
 
 
@@ -191,8 +192,8 @@ def read_passages(path: Path) -> list[Passage]:
         if not line:
             continue
         try:
-            passages.append(check_shape(Passage(**json.loads(line))))
-        except (ValueError, KeyError, TypeError, RecursionError):
+            passages.append(check_shape(Passage(**parse_json(line))))
+        except (ValueError, KeyError, TypeError):
             raise UserError(f"Line {number} of {path.name} is no passage.", REBUILD) from None
     return passages
 

@@ -7,7 +7,6 @@ are read alike: what a file does not say is None or absent, and never a zero.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 
 from space import models
 from space.errors import UserError
+from space.json_text import parse_json
 from space.settings import ASSETS
 
 RUNS = ASSETS / "runs"
@@ -145,10 +145,10 @@ def read_adapters(folder: Path = ADAPTERS) -> list[AdapterCard]:
 def read_json(path: Path) -> dict[str, Any]:
     """An object of a JSON file; {} where there is no file. Raises UserError where it is something else."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path.parent.name}/{path.name} cannot be read.", "Restore it, or train again.") from error
     if not isinstance(found, dict):
         raise UserError(f"{path.parent.name}/{path.name} is no JSON object.", "Restore it, or train again.")
@@ -168,8 +168,8 @@ def _log(path: Path) -> list[dict[str, Any]]:
     lines = []
     for text in data[:data.rfind(b"\n") + 1].splitlines():
         try:
-            line = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            line = parse_json(text)
+        except ValueError as error:
             raise UserError(f"The log of {path.parent.name} cannot be read.", "Restore it, or train again.") from error
         if isinstance(line, dict):
             lines.append(line)

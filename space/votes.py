@@ -23,6 +23,7 @@ from typing import Any
 
 from space.comparison import Comparison
 from space.errors import UserError
+from space.json_text import parse_json
 from space.schema import CHAT_VARIANTS
 from space.settings import load_settings
 
@@ -112,9 +113,9 @@ def read(folder: Path) -> Iterator[Vote]:
 def _vote(line: str) -> Vote | None:
     """A line as a vote; None for one that was cut, changed or written by a newer version."""
     try:
-        row = json.loads(line)
+        row = parse_json(line)
         vote = Vote(**row | {"order": tuple(row["order"])})
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         return None
     return vote if vote.schema == SCHEMA and vote.choice in (*vote.order, TIE) else None
 

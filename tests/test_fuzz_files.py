@@ -24,6 +24,7 @@ from space import (
     votes,
 )
 from space.errors import UserError
+from space.json_text import parse_json
 from space.schema import Example, Passage
 from space.settings import ASSETS
 from space.shapes import check_shape
@@ -53,7 +54,7 @@ def recipe(data):
 
 def results_run(data):
     try:
-        row = results.parse_json(data.decode())
+        row = parse_json(data.decode(), finite=True)
         row.pop("run_sha256", None)
         data = json.dumps(row | {"run_sha256": results.canonical_hash(row)}).encode()  # what lies behind the hash
     except (ValueError, AttributeError, TypeError, RecursionError, UnicodeError):

@@ -11,7 +11,6 @@ question that stands in them word for word is left out, so that accuracy there s
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import random
 import re
@@ -23,6 +22,7 @@ from typing import Any
 
 from space import prompts
 from space.errors import UserError
+from space.json_text import parse_json
 from train.rows import Row
 
 SETS = ("Easy", "Challenge")
@@ -69,8 +69,8 @@ def read(path: Path, subset: str) -> list[ArcQuestion]:
         if not line.strip():
             continue
         try:
-            questions.append(_question(json.loads(line), subset))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            questions.append(_question(parse_json(line), subset))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"Line {number} of {path.name} is not an ARC row ({error!r}).",
                             "It needs id, question, choices, labels and answerKey.") from None
     return questions

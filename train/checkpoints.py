@@ -7,11 +7,11 @@ it, is not a checkpoint.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
 
+from space.json_text import parse_json
 from train.files import write_json
 
 SEAL = "sealed.json"
@@ -28,9 +28,9 @@ def seal(checkpoint: Path) -> None:
 def is_whole(checkpoint: Path) -> bool:
     """Whether the folder holds every file of its seal in full."""
     try:
-        files = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))["files"]
+        files = parse_json((checkpoint / SEAL).read_text(encoding="utf-8"))["files"]
         return all((checkpoint / name).stat().st_size == size for name, size in files.items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
