@@ -201,7 +201,7 @@ class Door:
     def _function(self, path: str, row: dict[str, Any]) -> Function:
         """The function that a call asks for, where it may be called in this way."""
         route, _, name = path.removeprefix(f"{API}/").rpartition("/")
-        by_name = route in ("call", "call/v2")
+        by_name = route in ("call", "call/v2") or route == "run" and name != "predict"
         function = self.desk.function(None if by_name else row.get("fn_index"), name if route != "queue" else "")
         if function is None or by_name and not function.public:
             raise Refused(404, "There is no such function.")

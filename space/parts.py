@@ -66,7 +66,9 @@ class LazyRetriever:
         with self._opening:  # several first questions at once must not load the embedder several times
             if self._opened is None:
                 embedder = models.load_profile(load_settings().profile).embedder
-                self._opened = Retriever(index_folder(), embedder)
+                opened = Retriever(index_folder(), embedder)
+                opened.check_corpus(own_corpus() or ASSETS / "corpus")
+                self._opened = opened
         found = self._opened.search(question, k)
         if count := sentences_read():
             return excerpts.excerpt(found, self._opened.rank_sentences(question, found)[:count])

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,9 @@ def read_run(folder: Path) -> EvalRun:
         row = UPGRADES[schema](row)
         schema = row["schema"]
     try:
-        return replace(check_shape(_run(row)), name=folder.name)
+        run = check_shape(_run(row))
+        datetime.fromisoformat(run.created_utc)  # ValueError where it is no time
+        return replace(run, name=folder.name)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"run.json of {folder.name} lacks something or has too much.", _again(folder)) from error
 

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from space import excerpts, models
+from space import corpus, excerpts, models
 from space.errors import UserError
 from space.files import write_whole
 from space.json_text import parse_json
@@ -97,6 +97,13 @@ class Retriever:
         self._bm25 = bm25([passage_text(p) for p in self.passages])
         vectors = _read_vectors(folder / "sentences.npy", len(excerpts.embedded(self.passages)))
         self._ranker = excerpts.Ranker(self.passages, vectors, lambda texts: embed(self._embedder, texts), words)
+
+    def check_corpus(self, folder: Path) -> None:
+        """Hold the index to the documents of a folder, where there are any: passages of another state of them would
+        be shown as theirs. Raises UserError where they differ."""
+        made_of = self.manifest.get("corpus_sha256")
+        if any(folder.glob("*.md")) and corpus.corpus_hash(corpus.read_documents(folder)) != made_of:
+            raise UserError("The search index was made of another state of the documents.", REBUILD)
 
     def search(self, question: str, k: int) -> tuple[Passage, ...]:
         """The `k` best passages by the fused score, best first; `score` is the fused score, 0..1."""

@@ -175,3 +175,4 @@ def test_a_full_disk_leaves_the_old_file_of_the_index(tmp_path):
     path.write_text("what was there")
     done = subprocess.run([sys.executable, "-c", FULL, str(path)], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout.startswith("refused") and path.read_text() == "what was there"
+    assert list(tmp_path.iterdir()) == [path]  # no half file

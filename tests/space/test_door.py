@@ -235,7 +235,7 @@ def test_private_functions_cannot_be_called_by_name_nor_past_the_queue(quiet):
     assert names
     for name in names:
         load_visitors()._calls.clear()
-        for route in ("call", "call/v2", "api"):
+        for route in ("call", "call/v2", "run", "api"):
             assert quiet.http.post(f"{API}/{route}/{name}", json={"data": ["x"]}).status_code == 404, (route, name)
     queued = {"data": quiet.values("What is MLA?"), "fn_index": quiet.ask_index, "session_hash": "r1"}
     assert quiet.http.post(f"{API}/run/predict", json=queued).status_code == 404

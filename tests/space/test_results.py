@@ -101,6 +101,12 @@ def test_an_old_format_is_upgraded_step_by_step(folder, monkeypatch):
     assert asdict(upgraded) | {"part": "dev", "machine": run.machine} == asdict(run)
 
 
+def test_a_run_whose_time_is_none_is_refused(folder):
+    rewrite(folder, created_utc="yesterday")
+    with pytest.raises(UserError, match="lacks something or has too much"):
+        read_run(folder)
+
+
 def test_one_bad_folder_does_not_hide_the_others(folder):
     rows = records(plain=[1] * 8)
     write_run(folder.with_name("two"), build_run("two", "dev", (), ["plain"], rows, Sampling(), 3), rows)

@@ -1,4 +1,6 @@
+import hashlib
 import json
+import shutil
 
 import pytest
 
@@ -7,6 +9,7 @@ from space.errors import UserError
 from space.questions import evidence_passages, load_examples
 from space.retriever import Retriever, write_index
 from space.schema import Passage
+from space.settings import ASSETS
 
 pytestmark = pytest.mark.model
 PASSAGES = [
@@ -64,6 +67,25 @@ def test_a_damaged_index_is_refused_with_the_fix(folder, damage, part):
     with pytest.raises(UserError, match=part) as error:
         Retriever(folder, models.EMBEDDER)
     assert "python -m train.index" in error.value.hint
+
+
+def test_an_index_of_another_state_of_the_documents_is_refused(folder, tmp_path_factory):
+    documents, opened = tmp_path_factory.mktemp("documents"), Retriever(folder, models.EMBEDDER)
+    opened.check_corpus(documents)  # an index may stand without its documents
+    shutil.copy(sorted((ASSETS / "corpus").glob("*.md"))[0], documents)
+    with pytest.raises(UserError, match="another state of the documents") as error:
+        opened.check_corpus(documents)
+    assert "python -m train.index" in error.value.hint
+
+
+def test_an_index_with_a_passage_too_many_is_refused(folder):
+    """Its hashes hold, as if an older program had written it."""
+    path, manifest = folder / "passages.jsonl", json.loads((folder / "manifest.json").read_text())
+    path.write_text(path.read_text() + path.read_text().splitlines()[0] + "\n")
+    manifest["files"][path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="differ in number"):
+        Retriever(folder, models.EMBEDDER)
 
 
 def test_another_embedder_is_refused(folder):
