@@ -79,13 +79,16 @@ def service_times(records: Sequence[EvalRecord]) -> list[float]:
 
 def simulate(times: Sequence[float], rate: float, workers: int, places: int, questions: int = 20_000,
              seed: int = 1) -> Outcome:
-    """Serve so many arrivals at `rate` a second, in order, by `workers`; at most `places` wait."""
+    """Serve arrivals at `rate` a second, in order, by `workers`; at most `places` wait. As many as are counted
+    come before them uncounted, as an empty line flatters."""
     chance = random.Random(seed)
     free = [0.0] * workers  # when each worker is free
     starts: list[float] = []  # starts of those that wait or will
-    now, worked, refused, waits = 0.0, 0.0, 0, []
-    for _ in range(questions):
+    now, begun, worked, refused, waits = 0.0, 0.0, 0.0, 0, []
+    for n in range(2 * questions):
         now += chance.expovariate(rate)
+        if n == questions:
+            begun, worked, refused, waits = now, 0.0, 0, []
         while starts and starts[0] <= now:
             heapq.heappop(starts)
         if free[0] > now and len(starts) >= places:
@@ -97,17 +100,20 @@ def simulate(times: Sequence[float], rate: float, workers: int, places: int, que
             heapq.heappush(starts, start)
         worked += took
         waits.append(start - now)
-    return Outcome(worked / (workers * max([*free, now])), refused / questions, mean(waits), quantiles(waits, n=20)[-1])
+    busy = min(1.0, worked / (workers * (now - begun)))
+    return Outcome(busy, refused / questions, mean(waits), quantiles(waits, n=20)[-1])
 
 
 def workers_needed(times: Sequence[float], rate: float, wanted: Assumptions) -> tuple[int, Outcome]:
     """The fewest workers with which `share` of the questions begin within `wait_s` and no more than `refused` are
-    refused, and what comes of it. More workers never make anyone wait longer, so the number is found by halving."""
+    refused, and what comes of it. More workers never make anyone wait longer, so the number is found by halving,
+    from the number that all the accepted work keeps busy. Each worker brings a place in line."""
     def fits(workers: int) -> Outcome | None:
         found = simulate(times, rate, workers, wanted.places + workers)
         return found if found.wait_95_s <= wanted.wait_s and found.refused <= wanted.refused else None
 
-    low, high = 0, max(1, math.ceil(rate * mean(times)))
+    load = rate * mean(times)
+    low, high = max(0, math.ceil(load * (1 - wanted.refused)) - 1), max(1, math.ceil(load))
     while (found := fits(high)) is None:
         low, high = high, high * 2
     while high - low > 1:
@@ -133,8 +139,9 @@ def report(run: EvalRun, times: Sequence[float], users: Sequence[int], wanted: A
                      f"{out.wait_s:.1f} s | {out.wait_95_s:.1f} s |")
     lines += [
         "", f"Workers so that {wanted.share:.0%} begin within {wanted.wait_s:g} s and at most "
-        f"{wanted.refused:.0%} are refused; and dollars per 1,000 questions if the number of the busiest hour runs all "
-        f"day, each on a {WORKER} of its own:", "",
+        f"{wanted.refused:.0%} are refused, with {wanted.places} places in line and one more for each worker; and "
+        f"dollars per 1,000 questions if the number of the busiest hour runs all day, each on a {WORKER} of its own:",
+        "",
         "| users a day | workers like the measured one | busy in the busiest hour | $ per 1,000 questions |",
         "|---:|---:|---:|---:|"]
     for n in users:

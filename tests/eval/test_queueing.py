@@ -50,6 +50,15 @@ def test_the_fewest_workers_are_enough_and_one_less_is_not():
     assert workers_needed([1.0], 0.001, wanted)[0] == 1
 
 
+def test_no_number_of_workers_is_too_small_for_the_work():
+    """A hundred times the load of one worker needs a hundred, less what may be refused, though a line takes long
+    to fill."""
+    workers, out = workers_needed([10.0, 14.0], 100 / 12, Assumptions())
+    assert workers >= 99 and out.busy <= 1.0
+    out = simulate([10.0, 14.0], 102 / 12, 100, 112)  # two per cent too much work, and a long line
+    assert out.refused == pytest.approx(1 - 100 / 102, abs=0.004) and out.busy > 0.99
+
+
 def test_times_are_those_of_whole_questions(tmp_path):
     run, records = made_results.make(tmp_path, "heldout", limit=12)
     whole = {}
