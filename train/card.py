@@ -180,10 +180,11 @@ small corpus, answers in English only, and was not made safe for anything beyond
 
 
 def _run_facts(about: dict[str, Any]) -> str:
-    data = about["data"]
+    data, kept = about["data"], about["best_epoch"]
     return table(["", ""], [
-        ("best loss on dev", f"{min(loss for _, loss in about['dev_loss']):.3f}" if about["dev_loss"] else "-"),
-        ("epoch of it", f"{about['best_epoch']:g}"), ("steps", about["steps"]), ("minutes", about["minutes"]),
+        ("epoch kept", f"{kept:g}"), ("dev loss after it", f"{dict(about['dev_loss'])[kept]:.3f}" if about["dev_loss"]
+                                      else "-"),
+        ("steps", about["steps"]), ("minutes", about["minutes"]),
         ("trainable parameters", f"{about['trainable_parameters']:,}"), ("precision", about["dtype"]),
         ("hardware", about["hardware"]), ("method", about["method"]),
         ("training rows / dev rows", f"{data['train_rows']} / {data['dev_rows']}"),

@@ -1,7 +1,7 @@
 """Both Qwen recipes from end to end on a random Qwen2 of four layers: train, merge, q4_k_m, serve, ask, evaluate.
 
 Nothing but the download and the GPU's own kernels is left untried. The recipes are the shipped ones; only their
-weights, the number of steps and the GPU are replaced.
+weights, the number of rows and the GPU are replaced: all epochs are trained, two or four steps each.
 """
 
 import json
@@ -38,12 +38,20 @@ def trained(request, qwen, tmp_path_factory):
     write(folder / "arc", "ARC-Easy-train.jsonl", [row(n) for n in range(40)])
     write(folder / "arc", "ARC-Easy-test.jsonl", [row(n) for n in range(100, 104)])
     shipped = load_recipe(ROOT / "train" / "recipes" / f"{request.param}.toml")
-    small = replace(shipped, weights=f"file:{weights}", device="any", max_steps=2, num_proc=2)
+    small = replace(shipped, weights=f"file:{weights}", device="any", num_proc=2)
+
+    def few(recipe, finder, gather=run.gather):
+        material = gather(recipe, finder)
+        rows = material.train[:8] + material.train[-8:], material.dev[:3] + material.dev[-3:]
+        return replace(material, train=rows[0], dev=rows[1],
+                       identity=material.identity | {"train_rows": len(rows[0]), "dev_rows": len(rows[1])})
+
     profile = replace(models.PROFILES["qwen2.5-3b"], base=f"file:{base}", layers=4, width=256,
                       embedder=models.EMBEDDER)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(models.PROFILES, "qwen2.5-3b", profile)
         patch.setattr(run, "ROOT", folder)
+        patch.setattr(run, "gather", few)
         patch.setenv("ARC_DIR", str(folder / "arc"))
         run.run(small, folder / "adapters", folder / "runs")
         source = replace(export.load_source(small.name, folder / "adapters"), calibration=lambda: tiny.rows(6))
@@ -62,7 +70,10 @@ def trained(request, qwen, tmp_path_factory):
 def test_training_left_its_card_and_its_log(trained):
     recipe, folder = trained
     card = json.loads((folder / "adapters" / recipe.name / "model_card.json").read_text())
-    assert card["steps"] == 2 and len(card["train_loss"]) == 2 and card["dev_loss"]
+    steps = recipe.epochs * 16 / (recipe.batch_size * recipe.gradient_accumulation)
+    assert card["steps"] == len(card["train_loss"]) == steps
+    assert [epoch for epoch, _ in card["dev_loss"]] == [n + 1 for n in range(int(recipe.epochs))]
+    assert card["best_epoch"] == min(card["dev_loss"], key=lambda at: at[1])[0]
     assert card["recipe"]["optimizer"] == recipe.optimizer and card["recipe"]["chat_template"] == "qwen-2.5"
     assert ("arc" in card["data"]) == (recipe.name == "qwen2.5-3b-arc")
     assert (folder / "runs" / recipe.name / "run.json").exists()

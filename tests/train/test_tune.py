@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from space.settings import ROOT
 from tests.train import tiny
@@ -85,11 +86,24 @@ def test_a_full_disk_stops_with_a_sentence_and_the_next_start_goes_on(whole, fol
     assert outcome(folder) == outcome(whole)
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoints(folder):
+def test_a_loss_that_is_no_number_stops_with_a_sentence(folder):
     done = start(folder, learning_rate=1e36, warmup_steps=6, scheduler="constant")
     assert done.returncode == 2 and "loss became" in done.stderr and "Lower learning_rate" in done.stderr
     assert "Traceback" not in done.stderr
     assert checkpoints.last_whole(folder / "work" / "checkpoints") is None
+
+
+def test_a_loss_that_turns_into_no_number_keeps_the_last_checkpoint(folder):
+    """A weight that is no number turns the loss into one after step 4."""
+    assert start(folder, "--kill-at", "7").returncode == -9
+    last = checkpoints.last_whole(folder / "work" / "checkpoints")
+    weights = load_file(last / "adapter_model.safetensors")
+    next(iter(weights.values())).fill_(float("nan"))
+    save_file(weights, last / "adapter_model.safetensors", metadata={"format": "pt"})
+    assert checkpoints.is_whole(last)
+    done = start(folder)
+    assert done.returncode == 2 and "loss became" in done.stderr and "Traceback" not in done.stderr
+    assert checkpoints.last_whole(folder / "work" / "checkpoints") == last
 
 
 def test_two_processes_learn_what_one_does(base, tmp_path):
