@@ -171,8 +171,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         measure(systems, [Load(1, 1_000_000, 8, args.passage_tokens)])  # files are read, buffers are made
         for users in map(int, args.users.split(",")):
-            rounds = measure(systems, [Load(users, seed, args.answer_tokens, args.passage_tokens)
-                                       for seed in range(args.rounds)])
+            rounds = measure(systems, [Load(users, 1000 * users + number, args.answer_tokens, args.passage_tokens)
+                                       for number in range(args.rounds)])  # no prompt comes twice
             print(f"\n### {users} user{'s' if users > 1 else ''}, {args.rounds} rounds\n")
             print("\n".join(tables(rounds)), flush=True)
             report["loads"].append({"users": users, "rounds": {n: [r.as_json() for r in found]
