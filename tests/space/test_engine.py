@@ -58,7 +58,7 @@ def test_greedy_answers_equal_llama_cpp_pythons_own(engine, retriever, base_gguf
 
 
 def test_many_at_once_get_the_answers_they_get_alone(engine, retriever):
-    """Lanes, batches, turns and parking change nothing that is written: thirty questions, each with its own passages."""
+    """Lanes, batches, turns and parking change nothing that is written: thirty questions with their own passages."""
     wanted = [request(v, e.question, Sampling(max_tokens=24), retriever.search(e.question, 2) if v.retrieves else ())
               for n, e in enumerate(load_examples(part="dev")[:30]) for v in ((PLAIN, TUNED, TUNED_RAG)[n % 3],)]
     alone = [answers(engine, one)[one.variant.key].text for one in wanted]
