@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 
 from space import prompts
 from space.engine import Engine, Request
@@ -16,6 +17,7 @@ from space.schema import (
     AnswerDone,
     AnswerEvent,
     AnswerFailed,
+    AnswerQueued,
     Passage,
     PassagesFound,
     Sampling,
@@ -23,6 +25,8 @@ from space.schema import (
 )
 
 log = logging.getLogger(__name__)
+WAITING_S = 0.25
+"""How often a question whose search takes long is said to wait."""
 
 
 def stream_answers(question: str, variants: Sequence[Variant], engine: Engine, retriever: Searcher,
@@ -45,9 +49,9 @@ def _events(question: str, variants: Sequence[Variant], engine: Engine, retrieve
             owner: str) -> Iterator[AnswerEvent]:
     found: tuple[Passage, ...] = ()
     failure = ""
-    if any(v.retrieves for v in variants):
+    if reading := [v.key for v in variants if v.retrieves]:
         try:
-            found = retriever.search(question, count)
+            found = yield from _searched(retriever, question, count, reading, stop)
         except UserError as error:
             failure = str(error)
         except Exception:
@@ -64,6 +68,28 @@ def _events(question: str, variants: Sequence[Variant], engine: Engine, retrieve
         requests.append(Request(variant, prompt, sampling, deadline_s, stops.get(variant.key), owner))
     if requests:
         yield from _guarded(engine.stream(requests, stop), [r.variant.key for r in requests])
+
+
+def _searched(retriever: Searcher, question: str, count: int, keys: Sequence[str], stop: threading.Event | None
+              ) -> Generator[AnswerEvent, None, tuple[Passage, ...]]:
+    """The passages of a search, which may have to open the index or fetch the embedder first. While it lasts the
+    answers of `keys` are said to wait, so that whoever reads the events can end the question; after `stop` there
+    are no passages."""
+    search: Future[tuple[Passage, ...]] = Future()
+
+    def work() -> None:
+        try:
+            search.set_result(retriever.search(question, count))
+        except Exception as error:
+            search.set_exception(error)
+
+    threading.Thread(target=work, name="search", daemon=True).start()
+    while not (stop and stop.is_set()):
+        if wait((search,), WAITING_S).done:
+            return search.result()
+        for key in keys:
+            yield AnswerQueued(key, 0)
+    return ()
 
 
 def _guarded(events: Iterator[AnswerEvent], keys: Sequence[str]) -> Iterator[AnswerEvent]:

@@ -4,7 +4,8 @@ import pytest
 
 from space.answer import answer_all, stream_answers
 from space.errors import UserError
-from space.schema import CHAT_VARIANTS, PLAIN_RAG, Sampling
+from space.schema import CHAT_VARIANTS, PLAIN_RAG, AnswerQueued, Sampling
+from space.visitors import Visitors
 from tests.fakes import PASSAGE, FakeEngine, FakeRetriever
 
 
@@ -30,6 +31,39 @@ def test_broken_retrieval_costs_the_rag_column_only():
     answers = ask(FakeEngine(), FakeRetriever(error=UserError("There is no search index.", "Build it.")))
     assert {k: a.state for k, a in answers.items()} == {"plain": "done", "tuned": "done", "tuned_rag": "failed"}
     assert answers["tuned_rag"].error == "There is no search index. Build it."
+
+
+class Slow(FakeRetriever):
+    """Its search lasts until `go` is set, as where it fetches the embedder from a slow Hub first."""
+
+    def __init__(self):
+        super().__init__()
+        self.go = threading.Event()
+
+    def search(self, question, k):
+        assert self.go.wait(60)
+        return super().search(question, k)
+
+
+def test_a_slow_search_is_waited_for():
+    retriever = Slow()
+    events = stream_answers("What is MLA?", CHAT_VARIANTS, FakeEngine(), retriever, Sampling())
+    assert next(events) == next(events) == AnswerQueued("tuned_rag", 0)
+    retriever.go.set()
+    answers = answer_all(events, CHAT_VARIANTS)
+    assert {a.state for a in answers.values()} == {"done"} and answers["tuned_rag"].passages
+
+
+def test_a_search_without_end_keeps_the_deadline_and_can_be_stopped():
+    retriever, engine, stop = Slow(), FakeEngine(), threading.Event()
+    events = stream_answers("What is MLA?", CHAT_VARIANTS, engine, retriever, Sampling(), stop=stop)
+    answers = answer_all(Visitors().watch(events, CHAT_VARIANTS, stop, "s", 0.1), CHAT_VARIANTS)
+    assert {a.error for a in answers.values()} == {
+        "The time limit of 0 s was over before this answer was made. Please ask again later."}
+    assert not engine.requests
+    events = stream_answers("What is MLA?", CHAT_VARIANTS, engine, retriever, Sampling(), stop=stop)
+    assert not list(e for e in events if isinstance(e, AnswerQueued))  # `stop` is set already
+    retriever.go.set()
 
 
 def test_an_unexpected_retrieval_error_shows_no_traceback():
