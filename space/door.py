@@ -175,10 +175,11 @@ class Door:
         if any(n < len(data) and not isinstance(data[n], str | None) for n in function.texts):
             raise Refused(400, "A value is not text.")  # Gradio would turn it into some
         await self._last_stream_closed(row.get("session_hash") or "")
-        if not function.question:
+        if not function.queued:
             await _patiently(self.app, scope, receive, send)
             return
-        event = self.visitors.admit(row.get("session_hash") or "", address)
+        admit = self.visitors.admit if function.question else self.visitors.admit_other
+        event = admit(row.get("session_hash") or "", address)
         try:
             event.event = await _event_id(self.app, scope, receive, send)
         finally:

@@ -39,12 +39,14 @@ FIRST_GUESS_S = 20.0
 class Limits:
     """Questions at the models of a session (one running, one waiting), of an address (several people
     can sit behind one) and of everyone; events of Gradio beyond these, of a session and, twice as many,
-    of an address and of everyone; event calls of an address a second; open streams."""
+    of an address and of everyone; other events of an address, such as searches, that wait or run; event calls of an
+    address a second; open streams."""
 
     per_session: int = 2
     per_address: int = 4
     everyone: int = 12
     spare: int = 2
+    others_per_address: int = 24
     calls_per_s: float = 10.0
     calls_at_once: float = 40.0
     streams_per_address: int = 40
@@ -89,6 +91,7 @@ class Visitors:
         self._unfinished: Callable[[str], bool] | None = None
         self._session_of: Callable[[str], str] = lambda event: ""
         self._open: list[_Open] = []
+        self._others: list[_Open] = []
         self._questions: list[_Question] = []
         self._listening: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._called_off: OrderedDict[str, tuple] = OrderedDict()
@@ -105,12 +108,26 @@ class Visitors:
         """Count an event that may ask. Raises Busy where the session, the address or the house is full."""
         limits = self.limits
         with self._lock:
-            if self._unfinished:
-                self._open = [e for e in self._open if not e.event or self._unfinished(e.event)]
+            self._open = self._still(self._open)
             self._refuse(session, address, self._open, limits.spare)
             event = _Open(session, address, self._clock())
             self._open.append(event)
             return event
+
+    def admit_other(self, session: str, address: str) -> _Open:
+        """Count an event that needs no model but a place in Gradio's queue, which everybody shares. Raises Busy where
+        an address has too many there."""
+        with self._lock:
+            self._others = self._still(self._others)
+            if sum(e.address == address for e in self._others) >= self.limits.others_per_address:
+                raise Busy("Too many requests from your network are waiting.", 2)
+            event = _Open(session, address, self._clock())
+            self._others.append(event)
+            return event
+
+    def _still(self, events: list[_Open]) -> list[_Open]:
+        """Those that Gradio has not finished; all where nobody can tell."""
+        return [e for e in events if not e.event or self._unfinished(e.event)] if self._unfinished else events
 
     def _begin(self, session: str) -> _Question:
         """Count a question that is about to reach the models. Raises Busy."""
@@ -144,8 +161,9 @@ class Visitors:
     def dismiss(self, event: _Open) -> None:
         """Gradio did not take the event after all."""
         with self._lock:
-            if event in self._open:
-                self._open.remove(event)
+            for there in (self._open, self._others):
+                if event in there:
+                    there.remove(event)
 
     def count_call(self, address: str) -> None:
         """Count an event call. Raises Busy where an address makes too many (a token bucket)."""

@@ -84,7 +84,8 @@ def simulate(times: Sequence[float], rate: float, workers: int, places: int, que
     chance = random.Random(seed)
     free = [0.0] * workers  # when each worker is free
     starts: list[float] = []  # starts of those that wait or will
-    now, begun, worked, refused, waits = 0.0, 0.0, 0.0, 0, []
+    waits: list[float] = []
+    now, begun, worked, refused = 0.0, 0.0, 0.0, 0
     for n in range(2 * questions):
         now += chance.expovariate(rate)
         if n == questions:

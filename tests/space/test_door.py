@@ -325,6 +325,21 @@ def test_other_tabs_work_while_a_visitor_has_as_many_questions_as_allowed(quiet)
         quiet.engine.delay_s = 0.02
 
 
+def test_one_address_cannot_fill_the_queue_with_other_events(quiet, monkeypatch):
+    monkeypatch.setattr(quiet.engine, "loading", lambda: "Loading a model that never comes.")
+    index = next(i for i, f in quiet.page.fns.items() if f.name == "_follow_loading")
+    load_visitors()._calls.clear()
+    codes = [quiet.join(f"flood{n}", fn_index=index, data=[]).status_code for n in range(30)]
+    assert codes == [200] * 24 + [429] * 6
+    load_visitors()._calls.clear()
+    assert "An answer by tuned_rag." in quiet.answer("asks")
+    monkeypatch.undo()
+    deadline = time.monotonic() + 10
+    while quiet.running() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not quiet.running()
+
+
 def test_a_program_that_listens_by_event_id_is_a_listener():
     def ask(question: str):
         visitors = load_visitors()

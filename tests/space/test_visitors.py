@@ -72,6 +72,19 @@ def test_a_few_events_more_than_questions_are_let_in_for_answers_that_need_no_mo
         visitors.admit("e", "3.3.3.3")
 
 
+def test_other_events_of_an_address_are_counted_until_gradio_finished_them(clock):
+    visitors, held = Visitors(clock=clock), {f"e{n}" for n in range(24)}
+    visitors.guard(held.__contains__)
+    for n in range(24):
+        visitors.admit_other(f"s{n}", "1.1.1.1").event = f"e{n}"
+    with pytest.raises(Busy, match="Too many requests from your network are waiting"):
+        visitors.admit_other("more", "1.1.1.1")
+    assert visitors.admit_other("more", "2.2.2.2") and visitors.admit("more", "1.1.1.1")
+    held.remove("e3")
+    visitors.dismiss(visitors.admit_other("more", "1.1.1.1"))
+    assert visitors.admit_other("more", "1.1.1.1")
+
+
 def test_an_event_that_gradio_finished_or_refused_no_longer_counts(clock):
     visitors, held = Visitors(Limits(everyone=1, spare=0), clock), {"e1"}
     visitors.guard(held.__contains__)
