@@ -79,7 +79,7 @@ class HubStandIn:
 
     def environment(self, home: Path, token: str = WRITE_TOKEN) -> dict[str, str]:
         """Variables for a subprocess that shall see this Hub, with its own empty cache in `home`."""
-        env = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING"))}
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING", "TRANSFORMERS_"))}
         env |= {"HF_ENDPOINT": self.url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1",
                 "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
         return env | ({"HF_TOKEN": token} if token else {})
