@@ -23,6 +23,7 @@ from space import about_tab, chat_tab, corpus_tab, eval_tab, examples, parts, tr
 from space.errors import UserError  # noqa: E402
 from space.launch import launch_settings  # noqa: E402
 from space.settings import load_settings  # noqa: E402
+from space.visitors import load_visitors  # noqa: E402
 from space.zero_gpu import on_zero_gpu  # noqa: E402
 
 STYLES = [Path(__file__).with_name(name) for name in ("style.css", "dashboard.css", "pages.css")]
@@ -60,7 +61,7 @@ def build() -> gr.Blocks:
                     draw(page)
         page.load(_open_tab, outputs=tabs, queue=False, show_progress="hidden", api_visibility="private")
         page.load(None, js=LIVE_REGION)
-    page.queue(max_size=64, default_concurrency_limit=4, api_open=False)
+    page.queue(max_size=48 + load_visitors().limits.events, default_concurrency_limit=4, api_open=False)
     return page
 
 

@@ -32,8 +32,9 @@ from space.options import check_options
 SCRIPT = Path(__file__).with_name("chat.js")
 LOADING_S = 240
 """How long a page follows the loading of the models."""
-ANSWERING: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 16, "concurrency_id": "ask",
+ANSWERING: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "concurrency_id": "ask",
                              "trigger_mode": "once", "api_visibility": "private"}
+"""All run at once that the door lets in: in Gradio's line neither a deadline nor a listener who left would be seen."""
 STOPPING: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 16, "concurrency_id": "stop",
                             "trigger_mode": "multiple", "api_visibility": "private"}
 LOOKING: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 64, "concurrency_id": "look",
@@ -52,7 +53,7 @@ def build(page: gr.Blocks) -> None:
     layout.view.change(None, layout.view, None, js=f"(label) => chatView({VIEWS!r}[label])", api_visibility="private")
     page.load(None, js=f"() => {{ {script} }}", api_visibility="private")
     page.load(_follow_loading, None, layout.models, **LOOKING)
-    gr.api(_ask_api, api_name="ask", api_description=api.DESCRIPTION, concurrency_limit=16, concurrency_id="ask")
+    gr.api(_ask_api, api_name="ask", api_description=api.DESCRIPTION, concurrency_limit=None, concurrency_id="ask")
 
 
 def _join_questions(page: gr.Blocks, layout: Layout, screen: Screen, runs: Runs) -> None:

@@ -87,5 +87,5 @@ def launch_settings(page: Any, settings: Settings) -> dict[str, Any]:
         "app_kwargs": {"middleware": [door], "docs_url": None, "redoc_url": None, "openapi_url": None},
         "ssr_mode": False, "show_error": False, "run_history": False, "footer_links": [], "pwa": False,
         "enable_monitoring": False, "max_file_size": "1kb", "mcp_server": False, "strict_cors": True,
-        "max_threads": 40, "state_session_capacity": 200, "allowed_paths": [],
+        "max_threads": 24 + load_visitors().limits.events, "state_session_capacity": 200, "allowed_paths": [],
         "blocked_paths": [str(ROOT), "/proc", "/sys", "/etc", "/data", str(Path.home() / ".cache")]}

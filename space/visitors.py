@@ -52,6 +52,12 @@ class Limits:
     streams_per_address: int = 40
     streams: int = 400
 
+    @property
+    def events(self) -> int:
+        """Events of everyone that may ask and are let in; Gradio runs them all at once, so that none waits where
+        neither its deadline nor a listener who left is seen."""
+        return self.everyone + 2 * self.spare
+
 
 class Busy(UserError):
     """A refusal that passes: try again after `retry_s` seconds."""
@@ -155,7 +161,7 @@ class Visitors:
         near = sum(bool(address) and e.address == address for e in there)
         if near >= limits.per_address + 2 * spare:
             raise Busy(f"Questions from your network are being answered or waiting already: {near}.", wait_s)
-        if len(there) >= limits.everyone + 2 * spare:
+        if len(there) >= (limits.events if spare else limits.everyone):
             raise Busy(f"The app is busy: {len(there)} questions are being answered or waiting.", wait_s)
 
     def dismiss(self, event: _Open) -> None:

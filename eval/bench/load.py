@@ -190,7 +190,8 @@ def report(options: argparse.Namespace, seen: Seen, samples: Sequence[Sample], m
     print(f"{options.users} users, {options.minutes:g} minutes: {outcomes}")
     print(f"answers: {_spread(seen.answers_s)}; server busy {samples[-1].cpu_s - samples[0].cpu_s:.1f} CPU-seconds "
           f"of {samples[-1].at_s - samples[0].at_s:.0f}, 1-minute load of the machine {os.getloadavg()[0]:.0f}")
-    print(f"first words: {_spread(seen.first_s)}; memory {samples[0].rss_mb:.0f} to {samples[-1].rss_mb:.0f} MB")
+    print(f"first words: {_spread(seen.first_s)}; memory {samples[0].rss_mb:.0f} to {samples[-1].rss_mb:.0f} MB; "
+          f"the users' own side stood still for {seen.stall_s:.2f} s at most")
     for mark in marks:
         print(f"{ {True: 'holds', False: 'FAILS', None: 'unknown'}[mark.holds]:8} {mark.promise}: {mark.measured}")
     for problem in [*seen.crossed, *seen.problems][:10]:
@@ -198,6 +199,6 @@ def report(options: argparse.Namespace, seen: Seen, samples: Sequence[Sample], m
     if options.out:
         row = {"users": options.users, "minutes": options.minutes, "outcomes": seen.outcomes,
                "marks": [vars(m) for m in marks], "samples": [vars(s) for s in samples], "refusals_s": seen.refusals_s,
-               "answers_s": seen.answers_s, "first_s": seen.first_s, "problems": seen.problems}
+               "answers_s": seen.answers_s, "first_s": seen.first_s, "stall_s": seen.stall_s, "problems": seen.problems}
         write_whole(options.out, json.dumps(row, allow_nan=False))
     return 1 if any(m.holds is False for m in marks) else 0

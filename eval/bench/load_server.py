@@ -1,7 +1,7 @@
 """The app under load: served with its door, by an engine of fixed speed or by the real one.
 
 `python -m eval.bench.load_server PORT LOG [SECONDS_PER_WORD]`; without the last it answers with the models of
-PROFILE. LOG gets a JSON line for each question that the engine of fixed speed takes up and lets go.
+PROFILE. LOG gets a JSON line for each question that the engine lets go.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 
 from space import app, parts
-from space.engine import Request
+from space.engine import Engine, Request
 from space.launch import launch_settings
 from space.schema import (
     AnswerDone,
@@ -52,9 +52,7 @@ class PacedEngine:
 
     def stream(self, requests: Sequence[Request], stop: threading.Event | None = None) -> Iterator[AnswerEvent]:
         """See space.engine.Engine."""
-        found = NUMBER.search(str(requests[0].prompt))
-        number, events, gone = found[0] if found else "", SimpleQueue[AnswerEvent](), threading.Event()
-        self._say("taken", number)
+        number, events, gone = number_of(requests), SimpleQueue[AnswerEvent](), threading.Event()
         work = threading.Thread(target=self._work, args=(requests, number, events.put, (stop, gone)), daemon=True)
         work.start()
         missing = len(requests)
@@ -69,7 +67,7 @@ class PacedEngine:
         finally:
             gone.set()
             work.join()
-            self._say("let go", number)
+            let_go(self._log, number)
 
     def _work(self, requests: Sequence[Request], number: str, put: Callable[[AnswerEvent], None],
               flags: Sequence[threading.Event | None]) -> None:
@@ -96,9 +94,33 @@ class PacedEngine:
             put(TextDelta(key, word + " "))
         return AnswerDone(key, finish, 40, written, 0, 0.0, self._word_s, 1 / self._word_s, IDENTITY)
 
-    def _say(self, what: str, number: str) -> None:
-        row = {"at": time.monotonic(), "what": what, "number": number}
-        os.write(self._log, (json.dumps(row) + "\n").encode())
+
+class WatchedEngine:
+    """The real engine, of which is written down when it lets a question go."""
+
+    def __init__(self, engine: Engine, log: int) -> None:
+        self._engine, self._log = engine, log
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._engine, name)
+
+    def stream(self, requests: Sequence[Request], stop: threading.Event | None = None) -> Iterator[AnswerEvent]:
+        """See space.engine.Engine."""
+        try:
+            yield from self._engine.stream(requests, stop)
+        finally:
+            let_go(self._log, number_of(requests))
+
+
+def number_of(requests: Sequence[Request]) -> str:
+    """The number of the load's question, "" where it has none."""
+    found = NUMBER.search(str(requests[0].prompt))
+    return found[0] if found else ""
+
+
+def let_go(log: int, number: str) -> None:
+    """Write down that a question's turn is over."""
+    os.write(log, (json.dumps({"at": time.monotonic(), "what": "let go", "number": number}) + "\n").encode())
 
 
 class OnePassage:
@@ -115,6 +137,9 @@ def serve(port: int, log: str, word_s: float | None) -> None:
         engine = PacedEngine(word_s, file)
         parts.load_engine = lambda: engine  # type: ignore[assignment]
         parts.load_retriever = OnePassage  # type: ignore[assignment]
+    else:
+        watched = WatchedEngine(parts.load_engine(), file)
+        parts.load_engine = lambda: watched  # type: ignore[assignment]
     settings = replace(load_settings(), port=port)
     page = app.build()
     parts.load_engine().warm()

@@ -26,6 +26,8 @@ MANNERS = (ASKS,) * 14 + (LEAVES,) * 3 + (DEAF, FORGES, SLOW)
 """Of twenty visits: fourteen ask and wait, three leave in the middle, one each of the rest."""
 PROGRAM_EVERY, PROGRAMS = 4, 8
 """Every fourth user is a program, up to eight: each costs this side several threads."""
+RAMP_S = 5.0
+"""Users come one after another, over at most so long."""
 LONGEST_PAUSE_S = 3.0
 """A refused user tries again after what the refusal says, but not later than this: the load is to be kept up."""
 
@@ -43,6 +45,8 @@ class Seen:
     crossed: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     texts: dict[str, set[str]] = field(default_factory=dict)
+    stall_s: float = 0.0
+    """The longest that this side itself stood still: as much of any time above may be its own."""
 
     @property
     def answered(self) -> int:
@@ -67,13 +71,25 @@ class Crowd:
             self._ask = ask_function((await client.get("/config")).json())
             ends = time.monotonic() + seconds
             programs = range(PROGRAM_EVERY - 1, self.users, PROGRAM_EVERY)[:PROGRAMS]
+            watch = asyncio.create_task(self._watch_itself())
             with ThreadPoolExecutor(len(programs) or 1) as threads:
                 await asyncio.gather(*(self._program(threads, n, ends) if n in programs else self._user(client, n, ends)
                                        for n in range(self.users)))
+            watch.cancel()
+
+    async def _watch_itself(self) -> None:
+        while True:
+            begun = time.monotonic()
+            await asyncio.sleep(0.02)
+            self.seen.stall_s = max(self.seen.stall_s, time.monotonic() - begun - 0.02)
+
+    async def _come(self, chance: random.Random) -> None:
+        await asyncio.sleep(chance.uniform(0, min(RAMP_S, self.users / 8)))
 
     async def _program(self, threads: ThreadPoolExecutor, n: int, ends: float) -> None:
         """A user of gradio_client, whose calls block a thread."""
         loop, chance = asyncio.get_running_loop(), random.Random(self.seed + n)
+        await self._come(chance)
         program = await loop.run_in_executor(threads, Program, self.url, headers_of(n))
         while time.monotonic() < ends:
             stay_s = chance.uniform(0.05, 1.5) if chance.choice(MANNERS) == LEAVES else None
@@ -107,7 +123,7 @@ class Crowd:
 
     async def _user(self, client: httpx.AsyncClient, n: int, ends: float) -> None:
         chance = random.Random(self.seed + n)
-        await asyncio.sleep(chance.random())
+        await self._come(chance)
         headers = headers_of(n)
         while time.monotonic() < ends:
             manner = chance.choice(MANNERS)
@@ -122,6 +138,8 @@ class Crowd:
                      chance: random.Random) -> float:
         """One visit; the pause that the app asked for, in seconds."""
         number, question = self._question(chance)
+        if manner in (LEAVES, SLOW) and number not in question:
+            question = f"{question} ({number})"  # so that the server can say when it let this one go
         index, others = self._ask
         session = f"{number}s{chance.randrange(10**6)}"
         row: dict[str, Any] = {"data": [question, *others], "fn_index": index, "session_hash": session}

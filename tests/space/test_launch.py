@@ -1,8 +1,11 @@
-"""Gradio's queue keeps the sessions that wait for an answer, however many others come."""
+"""Gradio's queue keeps the sessions that wait for an answer, however many others come, and runs what is let in."""
 
 from types import SimpleNamespace
 
-from space.launch import Sessions
+import pytest
+
+from space.launch import Sessions, launch_settings
+from space.settings import load_settings
 from space.visitors import load_visitors
 from tests.fakes import FakeEngine, FakeRetriever
 from tests.served import serving
@@ -56,3 +59,14 @@ def test_an_answer_arrives_though_more_sessions_came_meanwhile_than_are_kept():
             assert served.join(f"passer{n}", fn_index=look, data=[]).status_code == 200
         last = [first, *messages][-2:]
         assert any(m["msg"] == "process_completed" and m["success"] for m in last), last
+
+
+@pytest.mark.parametrize("everyone", [1, 12, 40])
+def test_every_question_that_is_let_in_runs_at_once(everyone):
+    """In Gradio's line neither a deadline nor a listener who left would be seen."""
+    with serving(FakeEngine(), FakeRetriever(), questions_at_once=everyone) as served:
+        assert "An answer by plain." in served.answer("lane")
+        lane = served.page._queue.event_queue_per_concurrency_id["ask"]
+        assert lane.concurrency_limit is None and load_visitors().limits.events == everyone + 4
+        assert served.page._queue.max_size > everyone + 4
+        assert launch_settings(served.page, load_settings())["max_threads"] > everyone + 4
