@@ -1,7 +1,8 @@
 """The training runs and the adapters that lie in assets, read for the training page.
 
 A run's folder holds `run.json` (what it was and gave), `log.jsonl` (a line for each step and each
-evaluation), and may hold `recipe.toml`, `state.json` and `parity.json`. Files of older and newer versions
+evaluation), and may hold `recipe.toml`, `state.json` and `parity.json`. The files of a finished run
+are held to its `SHA256SUMS`. Files of older and newer versions
 are read alike: what a file does not say is None or absent, and never a zero.
 """
 
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from space import models
+from space import models, sums
 from space.errors import UserError
 from space.json_text import parse_json
 from space.settings import ASSETS
@@ -98,6 +99,7 @@ def read_run(name: str, folder: Path = RUNS) -> TrainingRun:
     if name not in run_names(folder):
         raise UserError(f"There is no training run {name[:80]!r}." if name else "There is no training run yet.", REDO)
     here = folder / name
+    sums.check(here, sums.names(here), "make train")
     card, state = read_json(here / "run.json"), read_json(here / "state.json")
     lines = _log(here / "log.jsonl")
     recipe = card.get("recipe") or state.get("recipe") or {}

@@ -23,11 +23,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from space import models, prompts
+from space import models, prompts, sums
 from space.errors import UserError
 from space.lane import Weights
 from space.settings import ASSETS, ROOT, load_settings
-from train import export
+from train import export, runs
 from train.files import write_json
 
 MARGIN = 0.05
@@ -176,8 +176,11 @@ def main(argv: list[str] | None = None) -> int:
         record = prove(source, dev_prompts(options.prompts), options.max_tokens,
                        ROOT / "work" / "export" / options.name, load_settings().thread_count,
                        lambda line: print(line, file=sys.stderr, flush=True))
-        (options.runs / options.name).mkdir(parents=True, exist_ok=True)
-        write_json(options.runs / options.name / "parity.json", record)
+        folder = options.runs / options.name
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "parity.json", record)
+        if (folder / sums.NAME).exists():
+            runs.seal(folder)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

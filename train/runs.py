@@ -5,6 +5,7 @@ assets/runs/<name>/
     state.json    key, data, packages, revision, hardware, and whether the run is running, stopped or finished
     log.jsonl     one line for every step (train loss, learning rate, tokens/s, memory) and evaluation
     run.json      the whole of it, when the run has ended
+    SHA256SUMS    of these files, when the run has ended: what is shown of it is held to them
 
 The key is a hash of the recipe, the rows and the base. A start with the same key goes on from the last
 whole checkpoint; another key is another run, and the files of the earlier one are put aside.
@@ -21,7 +22,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from space import prompts
+from space import prompts, sums
 from space.errors import UserError
 from train.config import Recipe
 from train.files import StepLog, write_json
@@ -31,7 +32,7 @@ from train.rows import Row
 LATER = ("rag_drawn", "changed_share")
 """Recipe keys that are younger than the first shipped run: left out of the key where they say what was always done,
 so that runs from before them are still found, finished or half-way."""
-FILES = ("recipe.toml", "state.json", "log.jsonl", "run.json", "parity.json")
+FILES = ("recipe.toml", "state.json", "log.jsonl", "run.json", "parity.json", sums.NAME)
 
 
 def key_of(recipe: Recipe, rows: Sequence[Sequence[Row]], base_sha256: str) -> str:
@@ -73,6 +74,7 @@ class RunFolder:
         self.folder.mkdir(parents=True, exist_ok=True)
         if self._read_state().get("key") != self.key:
             self._put_aside()
+        (self.folder / sums.NAME).unlink(missing_ok=True)
         last = self.log.begin(step)
         self._before_s, self._started = last.get("elapsed_s", 0.0), time.monotonic()
         starts = [*self._read_state().get("starts", []), {"utc": _utc(), "from_step": step}]
@@ -109,6 +111,7 @@ class RunFolder:
         """Write run.json and say that the run is finished."""
         write_json(self.folder / "run.json", record)
         write_json(self.folder / "state.json", {**self._state, "status": "finished"})
+        seal(self.folder)
 
     def speed(self) -> dict[str, float]:
         """Tokens a second over all steps, and the peak memory, from the log."""
@@ -131,6 +134,11 @@ class RunFolder:
             target.mkdir(parents=True, exist_ok=True)
             for path in found:
                 shutil.move(path, target / path.name)
+
+
+def seal(folder: Path) -> None:
+    """Write the sums of a finished run's files."""
+    sums.seal(folder, "*.*")
 
 
 def lock(path: Path) -> Callable[[], None]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from space import run_log
 from space.errors import UserError
 from space.settings import ROOT
 from tests.train import tiny
@@ -67,6 +68,21 @@ def test_another_key_begins_anew_and_puts_the_earlier_run_aside(tmp_path):
     assert other.log.read() == [] and not (tmp_path / "run" / "run.json").exists()
     (old,) = (tmp_path / "aside").iterdir()
     assert json.loads((old / "run.json").read_text()) == {"steps": 1} and (old / "log.jsonl").exists()
+
+
+def test_a_finished_run_is_held_to_its_sums_and_a_new_start_takes_them_away(tmp_path):
+    folder = runs.RunFolder(tmp_path / "run", key(), tmp_path / "aside")
+    folder.start(RECIPE, {}, 0)
+    folder.log.append(line(1))
+    assert run_log.read_run("run", tmp_path).status == "running"
+    folder.finish({"steps": 1})
+    assert run_log.read_run("run", tmp_path).losses == ((1, 1.0),)
+    path = tmp_path / "run" / "log.jsonl"
+    path.write_text(path.read_text().replace("1.0", "0.1", 1))
+    with pytest.raises(UserError, match="log.jsonl is not the file that SHA256SUMS of run/ names"):
+        run_log.read_run("run", tmp_path)
+    folder.start(RECIPE, {}, 1)
+    assert run_log.read_run("run", tmp_path).status == "running"
 
 
 def test_why_a_run_was_stopped_is_noted(tmp_path):
