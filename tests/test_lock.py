@@ -1,6 +1,8 @@
-"""requirements.lock: the pins of requirements.txt and all they pull in, each with its hash."""
+"""requirements.lock: the pins of what the Space installs and all they pull in, each with its hash."""
 
 import re
+
+import pytest
 
 from space.advisories import pinned
 from space.settings import ROOT
@@ -9,9 +11,10 @@ from tests.tools.lock import lines
 LOCK = (ROOT / "requirements.lock").read_text()
 
 
-def test_the_lock_holds_every_pin_of_the_space_at_its_version():
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-embedded.txt"])
+def test_the_lock_holds_every_pin_of_the_space_at_its_version(file):
     locked = dict(re.findall(r"^([\w.-]+)==(\S+)", LOCK, re.M))
-    for name, version in pinned(ROOT / "requirements.txt").items():
+    for name, version in pinned(ROOT / file).items():
         assert locked.get(name) == version, f"{name}: write the lock anew, see tests/tools/lock.py"
 
 

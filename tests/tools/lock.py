@@ -1,6 +1,7 @@
 """Write requirements.lock from pip's own reports, one for each Python version that is meant (Linux, x86-64):
 
-    python3.12 -m pip install --dry-run --ignore-installed --quiet --report 3.12.json -r requirements.txt
+    python3.12 -m pip install --dry-run --ignore-installed --quiet --report 3.12.json \
+        -r requirements.txt -r requirements-embedded.txt
     python -m tests.tools.lock 3.11.json 3.12.json
 """
 
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from space.settings import ROOT
 
-HEAD = """# Everything that requirements.txt pulls in, with SHA-256, for Linux on x86-64 and Python 3.11 and 3.12:
+HEAD = """# Everything that requirements.txt and requirements-embedded.txt pull in, with SHA-256, for Linux on x86-64 and Python 3.11 and 3.12:
 #   pip install --require-hashes -r requirements.lock
 # Written by `python -m tests.tools.lock` (see there); never by hand.
 """
