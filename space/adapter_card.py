@@ -11,6 +11,7 @@ from pathlib import Path
 from space.errors import UserError
 from space.json_text import parse_json
 
+CARD = "model_card.json"
 CARD_SCHEMA = 1
 """The newest format of model_card.json that is read here."""
 
@@ -18,7 +19,7 @@ CARD_SCHEMA = 1
 def check_card(adapter: Path, base: Path, adapter_sha256: str, base_sha256: str) -> None:
     """Hold an adapter and its base to the model_card.json beside the adapter, where there is one. Raises
     UserError, which costs the fine-tuned columns only."""
-    path = adapter.with_name("model_card.json")
+    path = adapter.with_name(CARD)
     try:
         card = parse_json(path.read_text(encoding="utf-8"))
         schema, own, wanted = card["schema"], card["adapter_sha256"], card["base_sha256"]

@@ -16,10 +16,10 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from space import model_lock
-from space.adapter_card import check_card
+from space.adapter_card import CARD, check_card
 from space.errors import UserError
 from space.gguf_header import GgufHeader, read_header
 from space.memory import check_room
@@ -157,6 +157,24 @@ def _from_hub(rest: str) -> Path:
     return path
 
 
+def _fetch_card(rest: str) -> None:
+    """Fetch the card that lies beside an adapter on the Hub, so that the adapter is bound to its base. One from
+    elsewhere has none. Raises UserError where the Hub does not say."""
+    import httpx
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+
+    repo, file, revision = model_lock.split_reference(rest)
+    lock = model_lock.locked(repo, file, revision)
+    card = str(PurePosixPath(file).with_name(CARD))
+    try:
+        hf_hub_download(repo, card, revision=lock.revision if lock else revision or None)
+    except RemoteEntryNotFoundError:
+        return
+    except (httpx.TransportError, OSError, RuntimeError) as error:
+        raise hub_trouble(error, rest, repo) from error
+
+
 def _check_download(path: Path) -> None:
     """Raises UserError where a large file changed after its download. The Hub's cache keeps such a file
     under its SHA-256 as the name (huggingface_hub, `blobs/`)."""
@@ -260,6 +278,8 @@ def resolve_adapter(profile: Profile, base: Path) -> Path:
     if header.architecture != read_header(base).architecture:
         raise UserError(f"The adapter {path.name} was made for another base model.",
                         "Make it anew with `make train`.")
+    if profile.adapter.startswith("hf:"):
+        _fetch_card(profile.adapter.removeprefix("hf:"))
     check_card(path, base, sha256_of(path), sha256_of(base))
     return path
 

@@ -1,9 +1,11 @@
 """`hf:` references against a stand-in of the Hub, in this process with the library pointed at it."""
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +15,7 @@ from space import models
 from space.errors import UserError
 from space.settings import ROOT
 from tests.hub_standin import READ_TOKEN, HubStandIn
+from tests.space.test_gguf_header import GOOD, gguf, text
 
 MODEL = os.urandom(200_000)
 PLACE = "/{repo_id}/resolve/{revision}/{filename}"
@@ -164,3 +167,23 @@ def test_a_process_of_its_own_sees_the_hub_by_its_environment(hub, tmp_path):
     assert done.returncode == 0, done.stderr
     path = Path(json.loads(done.stdout))
     assert path.is_relative_to(tmp_path / "home") and path.read_bytes() == MODEL
+
+
+def test_an_adapter_of_the_hub_is_held_to_the_card_beside_it(hub, tmp_path):
+    base = tmp_path / "base.gguf"
+    base.write_bytes(gguf(GOOD))
+    adapter = gguf([("general.architecture", 8, text("llama")), ("general.type", 8, text("adapter"))])
+    card = {"schema": 1, "adapter_sha256": hashlib.sha256(adapter).hexdigest(), "base_file": "other.gguf",
+            "base_sha256": hashlib.sha256(base.read_bytes()).hexdigest()}
+    for name, more, says in (("good", card, ""), ("none", None, ""),
+                             ("other", card | {"base_sha256": "0" * 64}, "was trained for another base file"),
+                             ("changed", card | {"adapter_sha256": "0" * 64}, "is not the file its card describes")):
+        files = {"v1/adapter.gguf": adapter} | ({"v1/model_card.json": json.dumps(more).encode()} if more else {})
+        hub.add_repo(f"ann/{name}", files)
+        profile = replace(models.PROFILES["embedded"], adapter=f"hf:ann/{name}/v1/adapter.gguf")
+        if not says:
+            assert models.resolve_adapter(profile, base).read_bytes() == adapter
+            continue
+        with pytest.raises(UserError) as caught:
+            models.resolve_adapter(profile, base)
+        assert says in str(caught.value)

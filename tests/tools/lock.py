@@ -13,8 +13,8 @@ from pathlib import Path
 
 from space.settings import ROOT
 
-HEAD = """# Everything that requirements.txt and requirements-embedded.txt pull in, with SHA-256, for Linux on x86-64 and
-# Python 3.11 and 3.12:
+HEAD = """# Everything that requirements.txt and requirements-embedded.txt pull in, with SHA-256, for Linux on x86-64
+# and Python 3.11 and 3.12:
 #   pip install --require-hashes -r requirements.lock
 # Written by `python -m tests.tools.lock` (see there); never by hand.
 """
