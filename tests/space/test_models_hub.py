@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -112,6 +113,37 @@ def test_a_body_that_ends_early_is_resumed(hub, monkeypatch):
     assert models.resolve("hf:ann/model/a.gguf").read_bytes() == MODEL
     ranges = [r.headers.get("range") for r in hub.requests if "/cdn/" in r.path]
     assert ranges == [None, "bytes=50000-", "bytes=100000-"]
+
+
+def test_a_download_that_is_killed_leaves_nothing_by_its_name_and_the_next_process_gets_it_whole(hub, tmp_path):
+    """The library writes 10 MiB at a time, under a name that no other process finds: the next one begins anew."""
+    large = os.urandom(1 << 20) * 24
+    hub.add_repo("ann/large", {"a.gguf": large})
+    hub.fail("GET", "/cdn/", pause_s=0.002)
+    code = "from space import models; models.resolve('hf:ann/large/a.gguf')"
+    start = {"args": [sys.executable, "-c", code], "cwd": ROOT, "env": hub.environment(tmp_path / "home")}
+    first = subprocess.Popen(**start)
+    deadline, parts = time.monotonic() + 60, []
+    while not parts and time.monotonic() < deadline:
+        parts = [p for p in (tmp_path / "home").rglob("*.incomplete") if p.stat().st_size >= 10 << 20]
+    first.kill()
+    assert first.wait(10) == -9 and parts and not list((tmp_path / "home").rglob("a.gguf"))
+    assert subprocess.run(**start, timeout=60).returncode == 0
+    (path,) = (tmp_path / "home").rglob("a.gguf")
+    assert path.read_bytes() == large
+
+
+def test_a_hub_that_falls_silent_is_a_sentence(hub, monkeypatch):
+    from huggingface_hub import constants, file_download
+
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
+    monkeypatch.setattr(file_download, "time", SimpleNamespace(sleep=hub.waits.append))
+    hub.fail("GET", "/cdn/", pause_s=1.0, times=99)
+    begun = time.monotonic()
+    assert "broke off" in refused("hf:ann/model/a.gguf")
+    assert time.monotonic() - begun < 30
+    hub.faults.clear()
+    assert models.resolve("hf:ann/model/a.gguf").read_bytes() == MODEL
 
 
 @pytest.mark.parametrize(("place", "fault", "sentence"), [
