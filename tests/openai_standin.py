@@ -2,7 +2,8 @@
 
 It reads the JSON schema and the input out of a ragas prompt and fills the schema from the input, the
 same way every time. `faults` says what the first requests get instead of an answer: "429", "500",
-"prose", "broken", "hang" (no answer at all) or "garbage" (a body that is no JSON).
+"prose", "broken", "empty", "hang" (no answer at all), "reset" (of the connection, amid the answer) or
+"garbage" (a body that is no JSON).
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -72,11 +75,16 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(HANG_S)
             self.close_connection = True
             return None
+        if fault == "reset":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n{")
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close_connection = True
+            return None
         if fault == "garbage":
             return self._raw(200, b"<html>not an API</html>{", {})
         time.sleep(self.standin.pause_s)
-        text = {"prose": "Of course! Here is what I think about it.", "broken": '{"query": "What is'}.get(fault)
-        text = text if text is not None else self.standin.answer(prompt)
+        said = {"prose": "Of course! Here is what I think about it.", "broken": '{"query": "What is', "empty": ""}
+        text = said[fault] if fault in said else self.standin.answer(prompt)
         return self._send(200, {
             "id": "x", "object": "chat.completion", "created": 0, "model": body["model"],
             "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],

@@ -78,13 +78,14 @@ def test_a_busy_endpoint_is_waited_for_as_long_as_it_says():
         assert time.monotonic() - started >= RETRY_AFTER_S and [s for _, s in server.log] == ["429", "ok", "ok"]
 
 
-@pytest.mark.parametrize("fault", ["500", "prose", "broken", "garbage"])
+@pytest.mark.parametrize("fault", ["500", "prose", "broken", "empty", "reset", "garbage"])
 def test_a_fault_that_passes_costs_nothing_but_another_call(fault):
     with StandIn([fault]) as server:
         assert scores(server, [TRUE])[TRUE].score == 1.0
 
 
 @pytest.mark.parametrize(("fault", "reason"), [("500", "answered 500"), ("prose", "not the JSON"),
+                                               ("empty", "not the JSON"), ("reset", "cannot be reached"),
                                                ("garbage", "not the JSON"), ("hang", "no answer within")])
 def test_a_fault_that_stays_leaves_the_item_unscored_with_its_reason(fault, reason):
     with StandIn(always=fault) as server:

@@ -181,6 +181,16 @@ def test_a_run_gathers_what_its_recipe_names(arc_dir):
     assert other.identity["arc"]["sha256"] != arc.identity["arc"]["sha256"]
 
 
+def test_without_a_row_to_learn_from_or_to_judge_by_nothing_is_loaded(arc_dir, monkeypatch):
+    monkeypatch.setattr("space.questions.load_examples", lambda: [])
+    with pytest.raises(UserError, match="There are no training or dev questions.*train.data split"):
+        gather(Recipe(name="t", base="embedded"), None)
+    for path in arc_dir.glob("*.jsonl"):
+        path.write_text("")
+    with pytest.raises(UserError):
+        gather(Recipe(name="t", base="embedded", data="arc", arc_rows=50), None)
+
+
 def test_the_real_arc_is_cut_and_fits(real_data, monkeypatch):
     if not (real_data / "arc").is_dir():
         pytest.skip("no arc folder")
