@@ -1,11 +1,14 @@
 """What others wrote stays text, in headless Chromium and behind the door: nothing executes, nothing is
 fetched, nothing leaves the page; and the page itself works behind the door, its Stop button too."""
 
+import json
 import re
 import time
+from urllib.parse import quote
 
 import pytest
 
+from space import coverage
 from space.schema import Passage
 from tests.fakes import FakeEngine, FakeRetriever
 from tests.served import serving
@@ -54,7 +57,8 @@ def test_what_others_wrote_stays_text(visit):
         page, dialogs = visit(served.url), []
         page.on("dialog", lambda d: (dialogs.append(d.message), d.dismiss()))
         title = page.title()
-        for question in (" ".join(PAYLOADS[:8])[:990], " ".join(PAYLOADS[8:20])[:990]):
+        for question in (" ".join(PAYLOADS[:8])[:990], " ".join(PAYLOADS[8:20])[:990],
+                         " ".join(PAYLOADS[19:])[:990]):
             shown = page.text_content(".asked h2")  # a recorded comparison greets, then the last question stands there
             page.fill("#question textarea", question)
             page.press("#question textarea", "Enter")
@@ -71,6 +75,29 @@ def test_what_others_wrote_stays_text(visit):
         assert all(url.startswith((served.url, "data:", "blob:")) for url in page.requested), page.requested
         assert not any("beacon" in url for url in page.requested)
         assert page.query_selector("#ask") and page.is_visible(".card.plain")  # no style of theirs hid anything
+
+
+def test_documents_and_what_is_searched_in_them_stay_text(visit, tmp_path, monkeypatch):
+    """A corpus of somebody else's documents, named by CORPUS_DIR."""
+    lines = [p.replace("\n", " ").replace("\x00", "") for p in PAYLOADS]
+    head = f"---\ntitle: {json.dumps(' '.join(lines[:5]))}\nsource: {json.dumps(lines[1])}\n---\n"
+    body = "\n\n".join([f"# {lines[0]}", f"## {' '.join(lines[5:12])}", *lines])
+    (tmp_path / "mine.md").write_text(f"{head}{body}\n")
+    monkeypatch.setenv("CORPUS_DIR", str(tmp_path))
+    coverage._load.cache_clear()
+    with serving(*hostile("x")) as served:
+        page = visit(served.url)
+        for query, wait in (("?tab=corpus&doc=mine", ".doc-view"), (f"?tab=corpus&find={quote(lines[0])}", ".found"),
+                            ("?tab=train", "#tab-train"), ("?tab=about", "#about-page section")):
+            page.goto(served.url + query)
+            page.wait_for_selector(wait, state="attached")
+            page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+            assert page.evaluate(FOREIGN.replace(PLACES, "#corpus-list, #corpus-view, #corpus-results")) == []
+            if "doc=" in query:
+                assert PAYLOADS[1] in page.inner_text("#corpus-view")
+        page.wait_for_timeout(300)
+        assert page.evaluate("window.__hit") is None and not any("beacon" in url for url in page.requested)
+    coverage._load.cache_clear()
 
 
 def test_even_a_script_that_ran_could_send_nothing_out(visit):

@@ -1,8 +1,10 @@
 """Runs of a tiny model that are killed, run out of disk, diverge, or are shared by two processes."""
 
 import json
+import random
 import subprocess
 import sys
+import time
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -75,6 +77,29 @@ def test_killed_twice_it_ends_as_if_nothing_had_been(whole, folder):
     assert [(x["step"], x.get("loss"), x.get("eval_loss")) for x in own] == [
         (x["step"], x.get("loss"), x.get("eval_loss")) for x in other
     ]
+
+
+def test_killed_from_outside_at_random_moments_it_ends_as_if_nothing_had_been(whole, folder):
+    """Amid a step, a line of the log, an evaluation or a checkpoint, as it falls."""
+    chance, killed, path = random.Random(3407), 0, folder / "log.jsonl"
+    for _ in range(5):
+        last = checkpoints.last_whole(folder / "work" / "checkpoints")
+        wanted = (checkpoints.step_of(last) if last else 0) + chance.randint(1, 5)
+        process = subprocess.Popen([sys.executable, "-m", "tests.train.tiny_tune", str(folder), "{}"], cwd=ROOT,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        before = path.stat().st_mtime_ns if path.exists() else 0
+        while process.poll() is None and (
+                not path.exists() or path.stat().st_mtime_ns == before or path.read_bytes().count(b"\n") < wanted):
+            time.sleep(0.002)
+        time.sleep(chance.uniform(0, 0.3))
+        process.kill()
+        killed += process.wait(30) == -9
+    assert killed >= 3
+    done = start(folder)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert outcome(folder) == outcome(whole)
+    assert [(x["step"], x.get("loss"), x.get("eval_loss")) for x in log(folder)] == [
+        (x["step"], x.get("loss"), x.get("eval_loss")) for x in log(whole)]
 
 
 def test_a_full_disk_stops_with_a_sentence_and_the_next_start_goes_on(whole, folder):
