@@ -32,6 +32,7 @@ from eval import judge as judging
 from space import models, parts, retriever
 from space.ask import parse_variants
 from space.errors import UserError
+from space.files import unwritable
 from space.passage_states import Mode
 from space.questions import PARTS, load_examples, topic
 from space.results import RESULTS, EvalRecord, EvalRun, Metric, read_run, read_samples
@@ -242,6 +243,9 @@ def main(argv: list[str] | None = None) -> int:
         return evaluate(options)
     except UserError as error:
         print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(unwritable(error), file=sys.stderr)
         return 2
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
+
+from space.errors import UserError
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -16,3 +19,13 @@ def write_whole(path: Path, content: str | bytes) -> None:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def unwritable(error: OSError) -> UserError:
+    """The sentence for a file that could not be written. Raises the error itself where it is of another kind."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
+        raise error
+    name = f" {Path(error.filename).name}" if isinstance(error.filename, str) else ""
+    return UserError(f"The file{name} cannot be written ({error.strerror})." if name else
+                     f"A file cannot be written ({error.strerror}).",
+                     "Make room there, then run the same command again: what is finished stays.")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from space import corpus, models, retriever, sums
 from space.errors import UserError
+from space.files import unwritable
 from space.settings import ASSETS
 
 
@@ -37,6 +38,9 @@ def main(argv: list[str] | None = None) -> int:
         manifest = build(options.corpus, options.out)
     except UserError as error:
         print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(unwritable(error), file=sys.stderr)
         return 2
     print(f"{manifest['passages']} passages of {manifest['documents']} documents -> {options.out}")
     return 0

@@ -1,3 +1,4 @@
+import errno
 import json
 import random
 import subprocess
@@ -7,7 +8,7 @@ import time
 import pytest
 
 from eval import judge as judging
-from eval import run
+from eval import ledger, run
 from space import parts
 from space.errors import UserError
 from space.questions import load_examples, topic
@@ -127,6 +128,25 @@ def test_the_gate(evaluate, tmp_path, capsys):
     assert evaluate("good", "--check", "bad") == 0
     assert evaluate("x", "--check", "nowhere") == 2
     assert "There is no evaluation run nowhere" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_a_sentence_and_nothing_is_lost(evaluate, monkeypatch, tmp_path, capsys):
+    append, room = ledger.append, [5]
+
+    def filling(path, row):
+        room[0] -= 1
+        if room[0] == 0:
+            with path.open("a") as file:
+                file.write('{"half')
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(path, row)
+
+    monkeypatch.setattr(ledger, "append", filling)
+    assert evaluate("full", "--limit", "3") == 2
+    assert "A file cannot be written (No space left on device). Make room there" in capsys.readouterr().err
+    engine = FakeEngine()
+    assert evaluate("full", "--limit", "3", engine=engine) == 0 and len(engine.requests) == 3 * 3 - 4
+    assert len(read_samples(tmp_path / "results" / "full", read_run(tmp_path / "results" / "full"))) == 9
 
 
 @pytest.mark.parametrize("arguments", [[], ["--check", "a", "--out", "b"], ["--name", "a", "--limit", "-1"],

@@ -156,6 +156,16 @@ def test_too_little_memory_is_said_with_the_numbers_before_anything_is_loaded(tm
             memory.check_room(model, tmp_path)
 
 
+FULL_INDEX = """
+import resource, signal, sys
+from pathlib import Path
+from train import index
+from space import models, retriever
+retriever.load_embedder(models.EMBEDDER)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+sys.exit(index.main(["--corpus", sys.argv[1]]))
+"""
 FULL = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -176,3 +186,13 @@ def test_a_full_disk_leaves_the_old_file_of_the_index(tmp_path):
     done = subprocess.run([sys.executable, "-c", FULL, str(path)], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout.startswith("refused") and path.read_text() == "what was there"
     assert list(tmp_path.iterdir()) == [path]  # no half file
+
+
+
+@pytest.mark.model
+def test_a_full_disk_while_an_index_is_built_is_a_sentence(tmp_path):
+    (tmp_path / "mine.md").write_text("# My paper\n\n## Method\n\n" + "We did it and wrote it down. " * 20)
+    done = subprocess.run([sys.executable, "-c", FULL_INDEX, str(tmp_path)], cwd=ROOT, capture_output=True, text=True,
+                          timeout=120)
+    assert done.returncode == 2 and "cannot be written (File too large). Make room there" in done.stderr
+    assert "Traceback" not in done.stderr and not list(tmp_path.rglob("*.part"))
