@@ -52,6 +52,16 @@ def test_nothing_found_is_said_and_the_column_still_answers():
         assert "An answer by tuned_rag." in served.answer("n1")
 
 
+@pytest.mark.parametrize("broken", ["{", '{"schema": 99}', "\x00", '{"schema": 2, "run_sha256": "x"}'])
+def test_broken_results_leave_the_chat(broken, tmp_path):
+    for name in ("heldout", "dev"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(broken)
+    with serving(FakeEngine(), FakeRetriever(), results=tmp_path) as served:
+        assert "An answer by tuned_rag." in served.answer("r1")
+        assert served.http.get("/?tab=eval").status_code == 200
+
+
 def test_the_same_passage_twice_breaks_nothing():
     with serving(FakeEngine(), FakeRetriever((PASSAGE, PASSAGE, PASSAGE))) as served:
         said = served.answer("n2")
