@@ -25,7 +25,11 @@ def below(comparison: Comparison) -> str:
     """Everything under the columns of a finished comparison; nothing while names are withheld."""
     if comparison.hidden or not comparison.finished:
         return ""
-    return reference(comparison) + passage_list(comparison.passages)
+    without = not comparison.passages and any(
+        VARIANTS[key].retrieves and column.answer.state == "done" for key, column in comparison.columns.items())
+    return reference(comparison) + passage_list(comparison.passages) + without * (
+        '<section class="passages"><p class="notice">No passage was found for this question: the answer that reads '
+        "passages was written without any.</p></section>")
 
 
 def reference(comparison: Comparison) -> str:
