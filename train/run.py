@@ -89,7 +89,7 @@ def _train(recipe: Recipe, folder: Path, gguf: Path, material: Material, work: P
             "schema": 1, **facts, "steps": outcome.steps, "minutes": minutes, "best_epoch": outcome.best_epoch,
             "train_loss": outcome.train_loss, "dev_loss": outcome.eval_loss, **record.speed(),
             "trainable_parameters": outcome.trainable_parameters, "dtype": outcome.dtype,
-            "load_in_4bit": outcome.load_in_4bit, "processes": outcome.processes,
+            "load_in_4bit": outcome.load_in_4bit, "optimizer": outcome.optimizer, "processes": outcome.processes,
             "adapter_sha256": models.sha256_of(adapter), "adapter_mb": round(adapter.stat().st_size / 1e6, 1)}
         write_json(target / "model_card.json", card)
         record.finish(card)

@@ -41,6 +41,7 @@ class Outcome:
     trainable_parameters: int = 0
     dtype: str = ""
     load_in_4bit: bool = False
+    optimizer: str = ""  # the one that ran: without CUDA an 8-bit one gives way to AdamW in 32 bits
     processes: int = 1
     first: bool = True
 
@@ -123,6 +124,7 @@ def tune(recipe: Recipe, base: Path, train_rows: Sequence[Row], dev_rows: Sequen
         best_epoch=(min(evals, key=lambda e: e[1]) if recipe.keep_best else evals[-1])[0] if evals else 0.0,
         trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
         dtype=str(parameters[0].dtype).removeprefix("torch."), load_in_4bit=plan.load_in_4bit,
+        optimizer=str(getattr(trainer.args.optim, "value", trainer.args.optim)),
         processes=trainer.args.world_size, first=trainer.is_world_process_zero())
 
 

@@ -74,7 +74,8 @@ def test_training_left_its_card_and_its_log(trained):
     assert card["steps"] == len(card["train_loss"]) == steps
     assert [epoch for epoch, _ in card["dev_loss"]] == [n + 1 for n in range(int(recipe.epochs))]
     assert card["best_epoch"] == min(card["dev_loss"], key=lambda at: at[1])[0]
-    assert card["recipe"]["optimizer"] == recipe.optimizer and card["recipe"]["chat_template"] == "qwen-2.5"
+    assert card["recipe"]["optimizer"] == recipe.optimizer and "8bit" not in card["optimizer"]  # no CUDA here
+    assert card["recipe"]["chat_template"] == "qwen-2.5"
     assert ("arc" in card["data"]) == (recipe.name == "qwen2.5-3b-arc")
     assert (folder / "runs" / recipe.name / "run.json").exists()
 
