@@ -27,7 +27,7 @@ GRACE_S = 3.0
 GONE_S = 0.5
 """A question whose stream was open and closed again is dropped after this."""
 POLL_S = 0.05
-OVERTIME_S = 0.5
+OVERTIME_S = 0.25
 """The engine ends an answer at its deadline; what is still open so much later is ended here."""
 REMEMBERED = 4096
 """Sessions and addresses kept in mind; the oldest are forgotten."""
@@ -250,7 +250,7 @@ class Visitors:
         begun = self._clock()
         with self._lock:
             event_of = self._event_of(session)
-        since = event_of.at if event_of else begun  # a listener may have left before this line runs
+        since = event_of.at if event_of else begun  # it may have waited, and a listener left, before this line runs
         missing = {v.key for v in variants}
         while not self.listened(session):  # nothing costs time before somebody listens
             if self.abandoned(session, since, event_id) or stop.is_set():
@@ -266,7 +266,7 @@ class Visitors:
                 if self.abandoned(session, since, event_id):
                     stop.set()
                     return
-                if missing and self._clock() - begun > deadline_s + OVERTIME_S:
+                if missing and self._clock() - since > deadline_s + OVERTIME_S:
                     stop.set()
                     for variant in variants:
                         if variant.key in missing:

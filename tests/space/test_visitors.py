@@ -212,6 +212,14 @@ def test_no_question_outlives_its_deadline_even_while_it_waits(clock):
     assert "The time limit of 10 s was over" in failed[0].message
 
 
+def test_the_deadline_runs_from_when_the_door_let_the_question_in(clock):
+    visitors, stop, closed = Visitors(clock=clock), threading.Event(), []
+    visitors.admit("s", "1.1.1.1")
+    let_in, clock.now = clock.now, clock.now + 4
+    list(visitors.watch(forever(clock, 0.25, closed), CHAT_VARIANTS, stop, "s", 10.0))
+    assert 10 < clock.now - let_in <= 11 and closed
+
+
 def test_a_clock_that_jumps_moves_no_deadline(monkeypatch):
     import time
 
