@@ -29,7 +29,8 @@ TURN_S = 0.25
 ALONE_S = 1.0
 """How long a turn of reading may last where nobody else waits; in company it is TURN_S."""
 LEAST_READ = 16
-"""Prompt tokens read in one turn, at least: fewer at once cost more each."""
+"""Prompt tokens read in one turn, at least: fewer at once cost more each. Fewer than these more are read along, as a
+rest would cost a whole round more before the first word."""
 PARKED_BYTES = 256 * 2**20
 """Where answers have to be parked, those that have begun may come to hold so much together; beyond it
 newcomers wait until one has ended."""
@@ -152,6 +153,8 @@ class Scheduler:
         left = (job.known[0].start if job.known else len(job.prompt)) - job.read
         wanted = places.read_tps * (TURN_S if len(self._ring) > 1 else ALONE_S)
         piece = min(max(int(wanted) // LEAST_READ, 1) * LEAST_READ, BATCH)
+        if piece < left < piece + LEAST_READ <= BATCH:
+            piece = left
         if 0 < left - piece < GRAIN:  # too little would be left for the last piece
             piece = left if left <= BATCH else piece - GRAIN
         try:

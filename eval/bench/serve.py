@@ -149,6 +149,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--answer-tokens", type=int, default=150)
     parser.add_argument("--passage-tokens", type=int, default=450)
+    parser.add_argument("--alone", action="store_true", help="one answer after another: first texts without company")
     parser.add_argument("--threads", type=int, default=settings.thread_count)
     parser.add_argument("--systems", default=",".join(SYSTEMS))
     parser.add_argument("--out", type=Path, help="also write every round to this JSON file")
@@ -171,8 +172,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         measure(systems, [Load(1, 1_000_000, 8, args.passage_tokens)])  # files are read, buffers are made
         for users in map(int, args.users.split(",")):
-            rounds = measure(systems, [Load(users, 1000 * users + number, args.answer_tokens, args.passage_tokens)
-                                       for number in range(args.rounds)])  # no prompt comes twice
+            rounds = measure(systems, [Load(users, 1000 * users + number, args.answer_tokens, args.passage_tokens,
+                                            args.alone) for number in range(args.rounds)])  # no prompt comes twice
             print(f"\n### {users} user{'s' if users > 1 else ''}, {args.rounds} rounds\n")
             print("\n".join(tables(rounds)), flush=True)
             report["loads"].append({"users": users, "rounds": {n: [r.as_json() for r in found]

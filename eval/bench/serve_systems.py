@@ -268,7 +268,8 @@ def serve(name: str, model: str, adapter: str, threads: str, context_tokens: str
         if isinstance(system, Ours | BarePrepared):
             system.prepare(wanted)
         before = _cpu_s()
-        told = system.answer(wanted, load.answer_tokens)
+        groups = [[ask] for ask in wanted] if load.alone else [wanted]
+        told = [one for group in groups for one in system.answer(group, load.answer_tokens)]
         done = Round(tuple(sorted(told, key=lambda t: (t.user, t.variant))), _cpu_s() - before, memory_mb())
         print(json.dumps(done.as_json(), allow_nan=False), file=out, flush=True)
     os._exit(0)  # a server's threads would keep the process

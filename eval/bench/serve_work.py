@@ -18,12 +18,13 @@ WORDS_PER_TOKEN = 0.62
 class Load:
     """`users` ask at the same moment, each one question to three variants; every answer has exactly
     `answer_tokens` tokens, end tokens or not. `passage_tokens` is roughly how long the passages of the
-    third variant are together."""
+    third variant are together. `alone`: one answer after another, each timed from when it is asked."""
 
     users: int
     seed: int
     answer_tokens: int = 150
     passage_tokens: int = 450
+    alone: bool = False
 
 
 @dataclass(frozen=True)
