@@ -150,6 +150,7 @@ def _adapter(adapter: AdapterCard, opened: bool) -> str:
         ("method", card.get("method")), ("trainable parameters", _whole(card.get("trainable_parameters"))),
         ("rows", _rows(data or {})), ("questions sha256", (data or {}).get("questions_sha256")),
         ("kept", f"epoch {card['best_epoch']:g}" if number(card.get("best_epoch")) else None),
+        ("ARC accuracy on dev", _accuracy(card.get("dev_accuracy"))),
         ("time", _minutes(card.get("minutes"))), ("hardware", card.get("hardware")),
         ("packages", ", ".join(f"{k} {v}" for k, v in (packages or {}).items()) or None),
         ("adapter sha256", card.get("adapter_sha256")), ("file", f"adapter.gguf, {size}{verdict}"),
@@ -157,6 +158,14 @@ def _adapter(adapter: AdapterCard, opened: bool) -> str:
     state = "" if adapter.hash_matches is not False else ' <span class="bad">hash differs</span>'
     return (f'<details class="model-card"{" open" if opened else ""}><summary>{escape(adapter.name)}{state}</summary>'
             f"{_pairs(rows)}</details>")
+
+
+def _accuracy(found: Any) -> str | None:
+    """The share after every epoch."""
+    pairs = [pair for pair in found if isinstance(pair, list) and len(pair) == 2] if isinstance(found, list) else []
+    said = [f"epoch {epoch:g}: {share:.1%}" for epoch, share in pairs
+            if number(epoch) is not None and number(share) is not None]
+    return ", ".join(said) or None
 
 
 def reports(text: str) -> str:

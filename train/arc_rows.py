@@ -23,6 +23,7 @@ from typing import Any
 from space import prompts
 from space.errors import UserError
 from space.json_text import parse_json
+from train.accuracy import Choice
 from train.rows import Row
 
 SETS = ("Easy", "Challenge")
@@ -109,8 +110,17 @@ def training_cut(seed: int, limit: int = 0) -> dict[str, list[ArcQuestion]]:
 
 def rows(questions: Iterable[ArcQuestion]) -> list[Row]:
     """Chat rows: the question with its lettered options, and the right letter with its text."""
-    return [Row(f"arc-{q.subset.lower()}-{q.id}", prompts.build(prompts.with_options(q.question, q.options)),
-                f"{prompts.LETTERS[q.answer]}. {q.options[q.answer]}") for q in questions]
+    return [choice.rows[choice.right] for choice in choices(questions)]
+
+
+def choices(questions: Iterable[ArcQuestion]) -> list[Choice]:
+    """Each question as the rows of all its options."""
+    found = []
+    for q in questions:
+        prompt = prompts.build(prompts.with_options(q.question, q.options))
+        found.append(Choice(tuple(Row(f"arc-{q.subset.lower()}-{q.id}", prompt, f"{letter}. {option}")
+                                  for letter, option in zip(prompts.LETTERS, q.options, strict=False)), q.answer))
+    return found
 
 
 def identity(cut: Mapping[str, Sequence[ArcQuestion]]) -> dict[str, Any]:

@@ -184,6 +184,7 @@ def _run_facts(about: dict[str, Any]) -> str:
     return table(["", ""], [
         ("epoch kept", f"{kept:g}"), ("dev loss after it", f"{dict(about['dev_loss'])[kept]:.3f}" if about["dev_loss"]
                                       else "-"),
+        *([("ARC accuracy after it, dev", f"{dict(hits)[kept]:.1%}")] if (hits := about.get("dev_accuracy")) else []),
         ("steps", about["steps"]), ("minutes", about["minutes"]),
         ("trainable parameters", f"{about['trainable_parameters']:,}"), ("precision", about["dtype"]),
         ("hardware", about["hardware"]), ("method", about["method"]),

@@ -46,8 +46,8 @@ class Recipe:
     chat_template   name of Unsloth's template that must give our prompt text to the letter; empty: not asked
     num_proc        processes that tokenise the rows
     group_by_length batches of rows of like length, which saves padding; false: a random order
-    keep_best       keep the epoch with the lowest dev loss; false: the last one
-    metric          what the run is judged by: `loss` on dev, or `accuracy` on ARC's questions
+    keep_best       keep the epoch that is best on dev, by `metric`; false: the last one
+    metric          what an epoch is judged by: the lowest `loss`, or the highest `accuracy` on ARC's questions
     """
 
     name: str

@@ -13,6 +13,7 @@ from typing import Any
 from space import prompts
 from space.errors import UserError
 from train import checkpoints, device, order
+from train.accuracy import Choice, accuracy
 from train.base import tokenize_with
 from train.config import Recipe
 from train.dataset import chat_row
@@ -23,7 +24,7 @@ os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
 
 SAVE_STEPS = 50
 """Steps between two checkpoints, beside one at the end of every epoch."""
-LOGGED = ("loss", "eval_loss", "learning_rate", "grad_norm", "epoch")
+LOGGED = ("loss", "eval_loss", "eval_accuracy", "learning_rate", "grad_norm", "epoch")
 """What the log takes from the trainer."""
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -37,6 +38,7 @@ class Outcome:
     steps: int
     train_loss: list[tuple[float, float]] = field(default_factory=list)
     eval_loss: list[tuple[float, float]] = field(default_factory=list)  # (epoch, loss on dev)
+    accuracy: list[tuple[float, float]] = field(default_factory=list)  # (epoch, share of dev's choices that are right)
     best_epoch: float = 0.0
     trainable_parameters: int = 0
     dtype: str = ""
@@ -92,16 +94,18 @@ def check_template(rows: Sequence[Row], tokenizer: Any, name: str) -> Any:
 
 
 def tune(recipe: Recipe, base: Path, train_rows: Sequence[Row], dev_rows: Sequence[Row], out: Path,
-         report: Callable[[dict[str, Any]], None], save_steps: int = SAVE_STEPS) -> Outcome:
+         report: Callable[[dict[str, Any]], None], save_steps: int = SAVE_STEPS,
+         choices: Sequence[Choice] = ()) -> Outcome:
     """Fine-tune the Hugging Face folder `base`, from the last whole checkpoint under `out` where there
-    is one; log lines go to `report`, one for every step and one for every evaluation.
+    is one; log lines go to `report`, one for every step and one for every evaluation. Where there are `choices`,
+    their options are compared after every epoch, and the epoch with most hits is the best.
 
     Under torchrun every process calls this; the rows of a step are shared out among them, and only the
     first writes files. Raises UserError where a loss is no number or a file cannot be written; finished
     checkpoints stay.
     """
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
-    trainer, plan = _make_trainer(recipe, base, train_rows, dev_rows, out, report, save_steps)
+    trainer, plan = _make_trainer(recipe, base, (train_rows, dev_rows, choices), out, report, save_steps)
     saved = out / "checkpoints"
     if trainer.is_world_process_zero():
         checkpoints.remove_broken(saved)
@@ -117,15 +121,25 @@ def tune(recipe: Recipe, base: Path, train_rows: Sequence[Row], dev_rows: Sequen
         raise
     history = trainer.state.log_history
     evals = [(h["epoch"], h["eval_loss"]) for h in history if "eval_loss" in h]
+    hits = [(h["epoch"], h["eval_accuracy"]) for h in history if "eval_accuracy" in h]
     parameters = list(trainer.model.parameters())
     return Outcome(
         adapter=adapter, steps=trainer.state.global_step,
         train_loss=[(h["step"], h["loss"]) for h in history if "loss" in h], eval_loss=evals,
-        best_epoch=(min(evals, key=lambda e: e[1]) if recipe.keep_best else evals[-1])[0] if evals else 0.0,
+        accuracy=hits, best_epoch=_best_epoch(recipe, evals, hits),
         trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
         dtype=str(parameters[0].dtype).removeprefix("torch."), load_in_4bit=plan.load_in_4bit,
         optimizer=str(getattr(trainer.args.optim, "value", trainer.args.optim)),
         processes=trainer.args.world_size, first=trainer.is_world_process_zero())
+
+
+def _best_epoch(recipe: Recipe, losses: Sequence[tuple[float, float]], hits: Sequence[tuple[float, float]]) -> float:
+    """The epoch whose adapter was kept, of (epoch, value) pairs; of equals the first, as the trainer has it."""
+    if not losses:
+        return 0.0
+    if not recipe.keep_best:
+        return losses[-1][0]
+    return max(hits, key=lambda at: at[1])[0] if hits else min(losses, key=lambda at: at[1])[0]
 
 
 def _writing_trouble(error: Exception, saved: Path) -> UserError | None:
@@ -143,7 +157,7 @@ def _writing_trouble(error: Exception, saved: Path) -> UserError | None:
     return UserError(f"A file of the run cannot be written in {saved.parent}: the disk is full.", kept)
 
 
-def _make_trainer(recipe: Recipe, base: Path, train_rows: Sequence[Row], dev_rows: Sequence[Row], out: Path,
+def _make_trainer(recipe: Recipe, base: Path, data: tuple[Sequence[Row], Sequence[Row], Sequence[Choice]], out: Path,
                   report: Callable[[dict[str, Any]], None], save_steps: int) -> tuple[Any, device.Plan]:
     import unsloth  # before trl and transformers, which it patches  # noqa: F401, I001
     from datasets import Dataset
@@ -152,9 +166,11 @@ def _make_trainer(recipe: Recipe, base: Path, train_rows: Sequence[Row], dev_row
     from trl import SFTConfig, SFTTrainer
 
     model, tokenizer, plan = _load(recipe, base)
+    train_rows, dev_rows, choices = data
     if recipe.chat_template:
         tokenizer = check_template([*train_rows, *dev_rows], tokenizer, recipe.chat_template)
     train, dev = (encode_rows(rows, tokenizer, recipe.max_length, recipe.num_proc) for rows in (train_rows, dev_rows))
+    options = [(encode_rows(choice.rows, tokenizer, recipe.max_length), choice.right) for choice in choices]
     batch, accumulation = order.share(recipe.batch_size, recipe.gradient_accumulation, _processes())
     sampler = order.EpochOrder([len(row["input_ids"]) for row in train], recipe.batch_size
                                * recipe.gradient_accumulation, recipe.seed, recipe.group_by_length)
@@ -162,6 +178,14 @@ def _make_trainer(recipe: Recipe, base: Path, train_rows: Sequence[Row], dev_row
     class Trainer(SFTTrainer):
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
             return sampler
+
+        def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+            metrics = super().evaluate(*args, **kwargs)
+            if options:
+                with self.compute_loss_context_manager():
+                    metrics["eval_accuracy"] = accuracy(self.model, options)
+                self.log({"eval_accuracy": metrics["eval_accuracy"]})
+            return metrics
 
     config = SFTConfig(
         output_dir=str(out / "checkpoints"), per_device_train_batch_size=batch,
@@ -171,7 +195,8 @@ def _make_trainer(recipe: Recipe, base: Path, train_rows: Sequence[Row], dev_row
         optim=recipe.optimizer, weight_decay=recipe.weight_decay, lr_scheduler_type=recipe.scheduler,
         seed=recipe.seed, logging_steps=1, logging_nan_inf_filter=False, eval_strategy="epoch",
         save_strategy="epoch", save_total_limit=3, load_best_model_at_end=recipe.keep_best,
-        metric_for_best_model="eval_loss", greater_is_better=False, report_to="none", packing=recipe.packing,
+        metric_for_best_model="eval_accuracy" if options else "eval_loss", greater_is_better=bool(options),
+        report_to="none", packing=recipe.packing,
         bf16=plan.precision == "bf16", fp16=plan.precision == "fp16", max_length=recipe.max_length,
         gradient_checkpointing=plan.on_gpu, dataset_kwargs={"skip_prepare_dataset": True}, disable_tqdm=True,
         remove_unused_columns=False, dataloader_pin_memory=plan.on_gpu, ddp_find_unused_parameters=False)
@@ -231,7 +256,7 @@ def _watch(report: Callable[[dict[str, Any]], None], sampler: order.EpochOrder, 
                 line["tokens_per_s"] = round((tokens - self.tokens) / max(time.monotonic() - self.last, 1e-6), 1)
                 line["memory_mb"] = device.peak_memory_mb()
                 self.tokens = tokens
-            if state.is_world_process_zero and ("loss" in line or "eval_loss" in line):
+            if state.is_world_process_zero and {"loss", "eval_loss", "eval_accuracy"} & line.keys():
                 report(line)
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:

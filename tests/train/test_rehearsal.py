@@ -43,7 +43,7 @@ def trained(request, qwen, tmp_path_factory):
     def few(recipe, finder, gather=run.gather):
         material = gather(recipe, finder)
         rows = material.train[:8] + material.train[-8:], material.dev[:3] + material.dev[-3:]
-        return replace(material, train=rows[0], dev=rows[1],
+        return replace(material, train=rows[0], dev=rows[1], choices=material.choices[:3],
                        identity=material.identity | {"train_rows": len(rows[0]), "dev_rows": len(rows[1])})
 
     profile = replace(models.PROFILES["qwen2.5-3b"], base=f"file:{base}", layers=4, width=256,
@@ -73,7 +73,13 @@ def test_training_left_its_card_and_its_log(trained):
     steps = recipe.epochs * 16 / (recipe.batch_size * recipe.gradient_accumulation)
     assert card["steps"] == len(card["train_loss"]) == steps
     assert [epoch for epoch, _ in card["dev_loss"]] == [n + 1 for n in range(int(recipe.epochs))]
-    assert card["best_epoch"] == min(card["dev_loss"], key=lambda at: at[1])[0]
+    if recipe.metric == "accuracy":
+        assert [epoch for epoch, _ in card["dev_accuracy"]] == [epoch for epoch, _ in card["dev_loss"]]
+        assert all(share * 3 == pytest.approx(round(share * 3)) for _, share in card["dev_accuracy"])
+        assert card["best_epoch"] == max(card["dev_accuracy"], key=lambda at: at[1])[0]
+    else:
+        assert not card["dev_accuracy"]
+        assert card["best_epoch"] == min(card["dev_loss"], key=lambda at: at[1])[0]
     assert card["recipe"]["optimizer"] == recipe.optimizer and "8bit" not in card["optimizer"]  # no CUDA here
     assert card["recipe"]["chat_template"] == "qwen-2.5"
     assert ("arc" in card["data"]) == (recipe.name == "qwen2.5-3b-arc")

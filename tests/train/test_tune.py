@@ -79,6 +79,16 @@ def test_killed_twice_it_ends_as_if_nothing_had_been(whole, folder):
     ]
 
 
+def test_by_accuracy_the_epoch_with_most_hits_is_kept_after_a_kill_too(folder):
+    assert start(folder, "--kill-at", "15", metric="accuracy", data="arc").returncode == -9
+    done = start(folder, metric="accuracy", data="arc")
+    assert done.returncode == 0, done.stderr[-2000:]
+    hits = outcome(folder)["accuracy"]
+    assert [epoch for epoch, _ in hits] == [1.0, 2.0] and all(share * 6 == round(share * 6, 6) for _, share in hits)
+    assert outcome(folder)["best"] == max(hits, key=lambda at: at[1])[0]
+    assert [line["eval_accuracy"] for line in log(folder) if "eval_accuracy" in line] == [share for _, share in hits]
+
+
 def test_killed_from_outside_at_random_moments_it_ends_as_if_nothing_had_been(whole, folder):
     """Amid a step, a line of the log, an evaluation or a checkpoint, as it falls."""
     chance, killed, path = random.Random(3407), 0, folder / "log.jsonl"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from space import prompts
+from train.accuracy import Choice
 from train.rows import Row
 
 VOCABULARY = 2048
@@ -178,3 +179,10 @@ def rows(count: int) -> list[Row]:
         )
         for n in range(count)
     ]
+
+
+def choices(count: int) -> list[Choice]:
+    """As many of the short rows, each with the answers of all three forms as its options."""
+    short = rows(2 * count)[::2]
+    return [Choice(tuple(Row(row.example_id, row.prompt, text.format(2 * n)) for text in TEXTS), 2 * n % 3)
+            for n, row in enumerate(short)]

@@ -53,7 +53,8 @@ def main():
             resource.setrlimit(resource.RLIMIT_FSIZE, (options.largest_file, resource.RLIM_INFINITY))
 
     try:
-        outcome = tune.tune(recipe, options.folder / "base", tiny.rows(40), tiny.rows(6), work, report, save_steps=4)
+        outcome = tune.tune(recipe, options.folder / "base", tiny.rows(40), tiny.rows(6), work, report, save_steps=4,
+                            choices=tiny.choices(6) if recipe.metric == "accuracy" else ())
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
@@ -65,6 +66,7 @@ def main():
                 "losses": outcome.train_loss,
                 "dev": outcome.eval_loss,
                 "best": outcome.best_epoch,
+                "accuracy": outcome.accuracy,
                 "processes": outcome.processes,
             },
         )
