@@ -32,7 +32,8 @@ from space.settings import ROOT, load_settings
 
 BUDGET = 4 * 2**30
 LIMITS = (15, 20, 30, 40, 60, 100, 200)
-GRID = {100: (3, 1, 2), 60: (1, 3), 160: (1,)}
+SENTENCES = (2, 1, 3, 4)
+GRID = {100: (3, 1, 2, 5), 60: (1, 3, 5), 160: (1, 3)}
 """Size of the passages -> how many of them."""
 
 
@@ -76,7 +77,8 @@ def ways(kind: str) -> list[Way]:
                     (TUNED_RAG, 0, ("off", "all:0", "all:8", "all:16")),
                     (PLAIN_RAG, 0, ("off", "all:0", "all:8", "all:16")))
                 for states in modes]
-    return [Way(TUNED_RAG, 0, count, size) for size, counts in GRID.items() for count in counts]
+    return [Way(TUNED_RAG, count) for count in SENTENCES] + [
+        Way(TUNED_RAG, 0, count, size) for size, counts in GRID.items() for count in counts]
 
 
 class Desk:
@@ -156,7 +158,7 @@ def rows(done: Sequence[tuple[Way, list[Told]]], documents: Sequence[str]) -> It
     yield "|---|---|---|---|---|---|---|---|"
     base: tuple[Way, list[Told]] | None = None
     for way, told in done:
-        if base is None or (base[0].variant, base[0].sentences) != (way.variant, way.sentences):
+        if base is None or (base[0].variant, base[0].sentences > 0) != (way.variant, way.sentences > 0):
             base = way, told
         same = sum(a.text == b.text for a, b in zip(told, base[1], strict=True))
         hits, likeness = (compared(told, base[1], documents, field) for field in ("hit", "likeness"))
@@ -180,16 +182,16 @@ def main(arguments: list[str] | None = None) -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=("states", "passages"))
     parser.add_argument("--part", default="dev", choices=("dev", "heldout"))
-    parser.add_argument("--only", default="", help="only ways whose label contains this")
+    parser.add_argument("--only", action="append", help="only ways whose label contains this; may come again")
     parser.add_argument("--limit", type=int, default=0, help="only so many questions")
     parser.add_argument("--folder", type=Path, help="keeps states and indexes here for another run")
     parser.add_argument("--out", type=Path, help="write every answer to this JSON file")
     options = parser.parse_args(arguments)
     questions = [e for e in load_examples(part=options.part) if e.kind != "unanswerable"]
     questions = questions[:options.limit or None]
-    chosen = [way for way in ways(options.kind) if options.only in way.label]
+    chosen = [way for way in ways(options.kind) if any(part in way.label for part in options.only or [""])]
     if not chosen:
-        raise UserError(f"No way is called {options.only!r}.", "Leave --only out to see them all.")
+        raise UserError(f"No way is called {' or '.join(options.only or [])!r}.", "Leave --only out to see them all.")
     done: list[tuple[Way, list[Told]]] = []
     with tempfile.TemporaryDirectory() as temporary:
         desk = Desk(questions, options.folder or Path(temporary))
