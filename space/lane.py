@@ -148,8 +148,10 @@ class Lane:
         self._c.llama_memory_clear(self._memory, True)
         self._lengths = [0] * self.places
 
-    def read(self, place: int, tokens: Sequence[int], should_stop: Callable[[], bool] | None = None) -> None:
-        """Read prompt tokens behind what the place holds. Raises Stopped within milliseconds after
+    def read(self, place: int, tokens: Sequence[int], should_stop: Callable[[], bool] | None = None,
+             picked: bool = True) -> None:
+        """Read prompt tokens behind what the place holds; `picked` says whether a token is to be picked behind the
+        last of them, as what that takes is not computed otherwise. Raises Stopped within milliseconds after
         `should_stop` turns true; the place then holds a part of them that ends where a batch does."""
         c = self._c
         if should_stop:
@@ -158,7 +160,8 @@ class Lane:
         try:
             for start in range(0, len(tokens), BATCH):
                 part = tokens[start:start + BATCH]
-                self._decode([(place, token) for token in part], {len(part) - 1})
+                last = picked and start + BATCH >= len(tokens)
+                self._decode([(place, token) for token in part], {len(part) - 1} if last else set())
         finally:
             # Only while reading: a Python call for every graph node would slow writing down.
             c.llama_set_abort_callback(self._context, c.ggml_abort_callback(), None)

@@ -67,7 +67,8 @@ class Places:
     def read(self, job: Job, count: int) -> None:
         """Read the next `count` tokens of the job's prompt. Raises Stopped."""
         seat, began = self._of(job), time.monotonic()
-        self.lane.read(seat.number, job.prompt[job.read:job.read + count], job.should_stop)
+        self.lane.read(seat.number, job.prompt[job.read:job.read + count], job.should_stop,
+                       picked=job.read + count == len(job.prompt))
         self.read_tps += (count / (time.monotonic() - began) - self.read_tps) / 2
         job.read += count
         seat.tokens = job.prompt[:job.read]
@@ -123,7 +124,7 @@ class Places:
         self.lane.cut(seat.number, kept)
         seat.tokens, seat.owner = self._scaffold[:kept], ""
         try:
-            self.lane.read(seat.number, tokens[kept:], should_stop)
+            self.lane.read(seat.number, tokens[kept:], should_stop, picked=False)
             if self._states:
                 self._states.save(tokens, self.lane.take(seat.number, len(tokens)))
         finally:

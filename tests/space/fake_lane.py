@@ -60,14 +60,15 @@ class FakeLane:
     def prime(self, tokens: Sequence[int]) -> None:
         self._held = [list(tokens) for _ in range(self.places)]
 
-    def read(self, place: int, tokens: Sequence[int], should_stop: Callable[[], bool] | None = None) -> None:
+    def read(self, place: int, tokens: Sequence[int], should_stop: Callable[[], bool] | None = None,
+             picked: bool = True) -> None:
         if should_stop and should_stop():
             raise Stopped
         start = len(self._held[place])
         self._held[place] += tokens
         self.order.append(("read", place))
         self.reads.append((place, start, start + len(tokens)))
-        self._fresh = {place}
+        self._fresh = {place} if picked else set()
 
     def write(self, tokens: Mapping[int, int]) -> None:
         if self.broken_at(tokens):
