@@ -31,7 +31,7 @@ from space.door_checks import (
 )
 from space.visitors import Busy, Visitors
 
-CLOSING_S, SETTLED_S = 1.0, 0.05
+CLOSING_S, SETTLED_S = 1.0, 0.25
 """How long a call waits for the end of its session's last stream, and what the other side needs to see that end."""
 SEND_S = 20.0
 """A reader that takes nothing for so long is let go."""
@@ -174,10 +174,10 @@ class Door:
             raise Refused(400, "Some values are missing.")
         if any(n < len(data) and not isinstance(data[n], str | None) for n in function.texts):
             raise Refused(400, "A value is not text.")  # Gradio would turn it into some
-        await self._last_stream_closed(row.get("session_hash") or "")
         if not function.queued:
             await _patiently(self.app, scope, receive, send)
             return
+        await self._last_stream_closed(row.get("session_hash") or "")
         admit = self.visitors.admit if function.question else self.visitors.admit_other
         event = admit(row.get("session_hash") or "", address)
         try:
@@ -187,17 +187,14 @@ class Door:
                 self.visitors.dismiss(event)
 
     async def _last_stream_closed(self, session: str) -> None:
-        """Gradio ends a session's stream after its last answer, and loses what is asked just then: hold it until
-        the stream is closed."""
+        """Gradio ends a session's stream after its last answer, and loses what is asked just then; and its client,
+        while it has not seen that end, takes it for the end of what it asks next. So hold it until a moment after."""
         ends = asyncio.get_running_loop().time() + CLOSING_S
-        held = False
         while session and self.visitors.listened(session) and self.desk.closing(session):
             if asyncio.get_running_loop().time() > ends:
                 return
-            held = True
             await asyncio.sleep(0.01)
-        if held:
-            await asyncio.sleep(SETTLED_S)
+        await asyncio.sleep(max(SETTLED_S - self.visitors.silent_s(session), 0))
 
     def _function(self, path: str, row: dict[str, Any]) -> Function:
         """The function that a call asks for, where it may be called in this way."""

@@ -11,6 +11,7 @@ shows, and ends an abandoned or overdue one at once.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict, deque
@@ -24,7 +25,7 @@ from space.settings import load_settings
 
 GRACE_S = 3.0
 """A question whose stream was never opened is dropped after this; a browser opens it within milliseconds."""
-GONE_S = 0.5
+GONE_S = 0.3
 """A question whose stream was open and closed again is dropped after this."""
 POLL_S = 0.05
 OVERTIME_S = 0.25
@@ -225,6 +226,12 @@ class Visitors:
     def listened(self, session: str) -> bool:
         """Whether somebody listens to this session now."""
         return self._unfinished is None or self._listening.get(session, (0, 0.0))[0] > 0
+
+    def silent_s(self, session: str) -> float:
+        """How long ago, in seconds, the last stream of this session closed; infinite where one is open or none was."""
+        with self._lock:
+            count, changed = self._listening.get(session, (1, 0.0))
+        return math.inf if count else self._clock() - changed
 
     def wait_s(self, ahead: int) -> float:
         """About how long until `ahead` questions are answered."""

@@ -475,12 +475,17 @@ def test_what_is_asked_while_the_last_stream_closes_waits_for_its_end():
             visitors.leave_stream("s", "127.0.0.1")
             held = await asked
             visitors.enter_stream("s", "127.0.0.1")
+            visitors.leave_stream("s", "127.0.0.1")
+            behind = await ask(client)  # just after the end, which the client may not have seen yet
+            later = await ask(client)
+            visitors.enter_stream("s", "127.0.0.1")
             hanging = await ask(client)  # a stream that never ends holds nobody up for long
             desk.done = False
-            return free, held, hanging, await ask(client)
+            return free, held, hanging, await ask(client), behind, later
 
-    free, held, hanging, busy = asyncio.run(visit())
-    assert 0.3 <= held < 0.9 and 1.0 <= hanging < 1.9 and free < 0.2 and busy < 0.2
+    free, held, hanging, busy, behind, later = asyncio.run(visit())
+    assert 0.5 <= held < 1.1 and 1.0 <= hanging < 1.9 and free < 0.2 and busy < 0.2
+    assert 0.2 < behind < 0.8 and later < 0.2
 
 
 def test_answers_do_not_cross(quiet):
