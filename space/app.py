@@ -22,10 +22,12 @@ import gradio as gr  # noqa: E402
 from space import about_tab, chat_tab, corpus_tab, eval_tab, examples, parts, train_tab, votes  # noqa: E402
 from space.errors import UserError  # noqa: E402
 from space.launch import launch_settings  # noqa: E402
+from space.memory import few_arenas  # noqa: E402
 from space.settings import load_settings  # noqa: E402
 from space.visitors import load_visitors  # noqa: E402
 from space.zero_gpu import on_zero_gpu  # noqa: E402
 
+few_arenas()
 STYLES = [Path(__file__).with_name(name) for name in ("style.css", "dashboard.css", "pages.css")]
 TABS = (
     ("compare", "Compare", chat_tab.build),
