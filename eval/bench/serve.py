@@ -35,7 +35,7 @@ SYSTEMS = ("naive", "server", "ours", "prepared", "bare", "bare_prepared")
 MEASURES: dict[str, Callable[[Round], float]] = {
     "until all answers are there, s": lambda r: r.all_s,
     **{f"first text of {v.key}, s": lambda r, key=v.key: r.first_s(key) for v in CHAT_VARIANTS},  # type: ignore[misc]
-    "first text of tuned_rag ÷ of plain": lambda r: r.first_s("tuned_rag") / r.first_s("plain"),
+    "first text of tuned_rag ÷ of plain": lambda r: r.first_s("tuned_rag") / (r.first_s("plain") or math.inf),
     "answer tokens per CPU-second": lambda r: r.tokens_per_cpu_s,
     "memory, MB": lambda r: r.memory_mb,
     "latest first text, fair shares": lambda r: r.fairness,
@@ -96,6 +96,9 @@ def table(rounds: dict[str, list[Round]], mine: str = "ours") -> list[str]:
         values = {system: [measure(r) for r in found] for system, found in rounds.items()}
         cells = [f"{statistics.median(found):.3g}" for found in values.values()]
         for other in others if mine in rounds else ():
+            if min(*values[mine], *values[other]) <= 0:  # no text came at all
+                cells.append("-")
+                continue
             middle, low, high = ratio(values[mine], values[other])
             cells.append(f"{middle:.3f} [{low:.3f}, {high:.3f}]" if low < high else f"{middle:.3f}")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
@@ -174,13 +177,13 @@ def main(arguments: list[str] | None = None) -> int:
         for users in map(int, args.users.split(",")):
             rounds = measure(systems, [Load(users, 1000 * users + number, args.answer_tokens, args.passage_tokens,
                                             args.alone) for number in range(args.rounds)])  # no prompt comes twice
-            print(f"\n### {users} user{'s' if users > 1 else ''}, {args.rounds} rounds\n")
-            print("\n".join(tables(rounds)), flush=True)
             report["loads"].append({"users": users, "rounds": {n: [r.as_json() for r in found]
                                                                for n, found in rounds.items()}})
+            if args.out:
+                write_whole(args.out, json.dumps(report, allow_nan=False, indent=1))
+            print(f"\n### {users} user{'s' if users > 1 else ''}, {args.rounds} rounds\n")
+            print("\n".join(tables(rounds)), flush=True)
     finally:
         for system in systems:
             system.close()
-    if args.out:
-        write_whole(args.out, json.dumps(report, allow_nan=False, indent=1))
     return 0

@@ -3,8 +3,8 @@
     python -m eval.bench twin OUT.gguf OUT-adapter.gguf [--layers 36] [--rank 16]
 
 Speed and memory of llama.cpp depend on shapes and types, not on values: these two stand in for the real
-1.9 GB model where speed is measured and the Hub cannot be reached. They answer noise. The tokenizer is the
-embedded model's, filled up to Qwen's number of tokens.
+1.9 GB model where speed is measured and the Hub cannot be reached. They answer noise, in words of plain letters, so
+that every token is text at once. The tokenizer is the embedded model's, filled up to Qwen's number of tokens.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def write_model(path: Path, layers: int) -> None:
 
     rng = np.random.default_rng(0)
     writer = GGUFWriter(path, "qwen2")
-    _copy_tokenizer(writer)
+    spoken = [text.isascii() and text.isalpha() for text in _copy_tokenizer(writer)]
     writer.add_name("Qwen2.5-3B speed twin (random weights)")
     writer.add_block_count(layers)
     writer.add_context_length(32768)
@@ -45,13 +45,14 @@ def write_model(path: Path, layers: int) -> None:
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_file_type(15)
     writer.add_chat_template(TEMPLATE)
-    for name, data, kind in _tensors(rng, layers):
+    for name, data, kind in _tensors(rng, layers, spoken):
         writer.add_tensor(name, data, raw_dtype=kind)
     _finish(writer)
 
 
-def _tensors(rng: Any, layers: int) -> Iterator[tuple[str, Any, Any]]:
-    """Names, data and types, with the higher precision where q4_k_m has it."""
+def _tensors(rng: Any, layers: int, spoken: list[bool]) -> Iterator[tuple[str, Any, Any]]:
+    """Names, data and types, with the higher precision where q4_k_m has it. Tokens that are not `spoken` are a tenth
+    as long as the others, so that they never have the highest logit."""
     import numpy as np
     from gguf import GGMLQuantizationType as Kind
 
@@ -64,7 +65,10 @@ def _tensors(rng: Any, layers: int) -> Iterator[tuple[str, Any, Any]]:
             blocks[:, 208:] = np.frombuffer(np.array([1e-5], np.float16).tobytes(), np.uint8)
         return blocks.reshape(rows, -1), kind
 
-    yield "token_embd.weight", *quantized(VOCAB, WIDTH, Kind.Q6_K)
+    table, kind = quantized(VOCAB, WIDTH, Kind.Q6_K)
+    scales = table.reshape(VOCAB, -1, Q6_K_BYTES)[:, :, 208:]
+    scales[~np.array(spoken)] = np.frombuffer(np.array([1e-6], np.float16).tobytes(), np.uint8)
+    yield "token_embd.weight", table, kind
     yield "output_norm.weight", np.ones(WIDTH, np.float32), Kind.F32
     for layer in range(layers):
         more = layer < layers // 8 or layer >= 7 * layers // 8 or (layer - layers // 8) % 3 == 2
@@ -77,9 +81,11 @@ def _tensors(rng: Any, layers: int) -> Iterator[tuple[str, Any, Any]]:
             yield f"blk.{layer}.{part}.weight", np.ones(WIDTH, np.float32), Kind.F32
 
 
-def _copy_tokenizer(writer: Any) -> None:
+def _copy_tokenizer(writer: Any) -> list[str]:
+    """Give the writer the embedded model's tokenizer, filled up to VOCAB tokens; returns their texts."""
     from gguf import GGUFReader, GGUFValueType
 
+    texts: list[str] = []
     for key, field in GGUFReader(models.resolve(models.PROFILES["embedded"].base)).fields.items():
         if not key.startswith("tokenizer.") or key == "tokenizer.chat_template":
             continue
@@ -88,10 +94,11 @@ def _copy_tokenizer(writer: Any) -> None:
             writer.add_key_value(key, value, field.types[0])
             continue
         if key.endswith(".tokens"):
-            value = value + [f"[PAD{n}]" for n in range(len(value), VOCAB)]
+            value = texts = value + [f"[PAD{n}]" for n in range(len(value), VOCAB)]
         if key.endswith(".token_type"):
             value = value + [5] * (VOCAB - len(value))  # unused
         writer.add_array(key, value)
+    return texts
 
 
 def write_adapter(path: Path, layers: int, rank: int) -> None:

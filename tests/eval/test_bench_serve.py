@@ -50,6 +50,12 @@ def test_the_table_compares_ours_with_every_other():
     assert lines[2] == "| until all answers are there, s | 2 | 4 | 2.000 |"
 
 
+def test_a_system_that_told_no_text_spoils_no_table():
+    rounds = {name: [Round(tuple(Told(0, v, first, 2.0, 40, 10) for v in ("plain", "tuned", "tuned_rag")), 1.0, 2.0)]
+              for name, first in (("naive", 0.0), ("ours", 1.0))}
+    assert "| first text of plain, s | 0 | 1 | - |" in serve.table(rounds)
+
+
 def test_what_was_prepared_is_compared_with_its_own_bound():
     rounds = {name: [Round(tuple(Told(0, v, 1.0, 2.0, 40, 10) for v in ("plain", "tuned", "tuned_rag")), 1.0, 2.0)] * 2
               for name in serve.SYSTEMS}
@@ -86,4 +92,8 @@ def test_a_twin_is_a_model_with_its_adapter(tmp_path, monkeypatch):
     assert twin.main([str(model), str(adapter), "--layers", "4", "--rank", "4"]) == 0
     assert read_header(model).quantization == "Q4_K_M" and read_header(adapter).is_adapter
     lane = Lane(Weights(model), 256, 1, adapter)
-    lane.read(0, lane.weights.tokenize("A speed twin answers noise.", False))
+    for said in ("A speed twin answers noise.", "What is 12?", "Here:"):
+        lane.cut(0, 0)
+        lane.read(0, lane.weights.tokenize(said, False))
+        answer = lane.weights.piece(int(lane._logits(-1).argmax())).decode()
+        assert answer.isascii() and answer.isalpha()
