@@ -55,6 +55,7 @@ class Job:
         self.prompt: list[int] = []
         self.shared = 0  # leading tokens of the prompt that are the same for everyone
         self.passages: list[tuple[int, int]] = []  # ranges of the prompt's tokens
+        self.before_question = 0  # tokens of the prompt up to the question behind the passages
         self.known: deque[Stretch] = deque()  # parts of the prompt, not yet reached, that were read ahead of time
         self.read = 0
         self.place: int | None = None
@@ -106,6 +107,7 @@ class Job:
         tokens = prompts.tokenized(pieces, weights.tokenize)
         self.prompt = [token for part in tokens for token in part]
         self.passages = prompts.passage_tokens(pieces, tokens, weights.piece)
+        self.before_question = prompts.tokens_before_question(pieces, tokens, weights.piece)
         if pieces[0].control:
             self.shared = len(tokens[0])
         if len(self.prompt) + self.request.sampling.max_tokens > context_tokens:

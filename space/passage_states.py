@@ -126,9 +126,10 @@ class Stretch:
     tokens: tuple[int, ...]
 
 
-def all_passages(prompt: Sequence[int], passages: Sequence[tuple[int, int]], grain: int) -> Stretch:
-    """The prompt from its start to the end of its last passage: exact for the same passages in the same order."""
-    end = passages[-1][1] // grain * grain
+def all_passages(prompt: Sequence[int], before_question: int, grain: int) -> Stretch:
+    """The prompt from its start over all passages to where the question begins: exact for the same passages in the
+    same order, whatever is asked."""
+    end = before_question // grain * grain
     return Stretch(0, end, tuple(prompt[:end]))
 
 

@@ -114,7 +114,7 @@ class Places:
         return self._states is not None and self._states.holds(stretch.tokens)
 
     def _together(self, job: Job) -> list[Stretch]:
-        return [all_passages(job.prompt, job.passages, GRAIN)] if self._mode.first and job.passages else []
+        return [all_passages(job.prompt, job.before_question, GRAIN)] if self._mode.first and job.passages else []
 
     def read_ahead(self, tokens: Sequence[int], should_stop: Callable[[], bool]) -> None:
         """Read a passage behind the scaffold, in the free place that was used longest ago, and keep its state.

@@ -31,11 +31,13 @@ Tokenize = Callable[[str, bool], list[int]]
 @dataclass(frozen=True)
 class Piece:
     """A stretch of prompt text and whether control tokens inside it are live; `passages` are the ranges of characters
-    in it that are passages, without their numbers."""
+    in it that are passages, without their numbers, and `question` is the character at which the question begins
+    behind them."""
 
     text: str
     control: bool
     passages: tuple[tuple[int, int], ...] = ()
+    question: int = 0
 
 
 def user_text(question: str, passages: Sequence[Passage] = ()) -> str:
@@ -76,7 +78,8 @@ def build(question: str, passages: Sequence[Passage] = ()) -> tuple[Piece, ...]:
     text = user_text(question, passages)
     return (
         Piece(f"<|im_start|>system\n{SYSTEM}{END}\n<|im_start|>user\n", control=True),
-        Piece(text, control=False, passages=_ranges(text, passages)),
+        Piece(text, control=False, passages=_ranges(text, passages),
+              question=len(text) - len(question)),
         Piece(f"{END}\n<|im_start|>assistant\n", control=True),
     )
 
@@ -97,6 +100,18 @@ def encode(pieces: Sequence[Piece], tokenize: Tokenize) -> list[int]:
 def tokenized(pieces: Sequence[Piece], tokenize: Tokenize) -> list[list[int]]:
     """Token ids of each piece."""
     return [tokenize(piece.text, piece.control) for piece in pieces]
+
+
+def tokens_before_question(pieces: Sequence[Piece], parts: Sequence[Sequence[int]],
+                           piece: Callable[[int], bytes]) -> int:
+    """How many tokens of a prompt with passages are the same whatever is asked of these; arguments as below."""
+    before = 0
+    for part, tokens in zip(pieces, parts, strict=True):
+        if part.passages:
+            ends = list(accumulate(len(piece(token)) for token in tokens))
+            return before + bisect_right(ends, len(part.text[:part.question].encode("utf-8", "replace")))
+        before += len(tokens)
+    return 0
 
 
 def passage_tokens(pieces: Sequence[Piece], parts: Sequence[Sequence[int]],

@@ -230,7 +230,7 @@ class BarePrepared(Bare):
                 lane = self._lanes[VARIANTS[ask.variant].tuned]
                 pieces = prompts.build(ask.question, ask.passages)
                 parts = prompts.tokenized(pieces, lane.weights.tokenize)
-                end = prompts.passage_tokens(pieces, parts, lane.weights.piece)[-1][1] // 4 * 4
+                end = prompts.tokens_before_question(pieces, parts, lane.weights.piece) // 4 * 4
                 lane.cut(0, 0)
                 lane.read(0, self._prompt(ask)[:end])
                 self._known[ask] = lane.take(0, end)
