@@ -28,11 +28,15 @@ def folder(tmp_path, base):
     return tmp_path
 
 
-def start(folder, *options, processes=1, **values):
-    launch = [sys.executable, "-m"]
-    if processes > 1:
-        launch += ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), "-m"]
-    command = [*launch, "tests.train.tiny_tune", str(folder), json.dumps(values), *options]
+LAUNCHERS = {"": [],
+             "torchrun": ["torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"],
+             "accelerate": ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port",
+                            "0", "-m"]}
+"""By which two processes are started; without one the run has one."""
+
+
+def start(folder, *options, launcher="", **values):
+    command = [sys.executable, "-m", *LAUNCHERS[launcher], "tests.train.tiny_tune", str(folder), json.dumps(values), *options]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
 
 
@@ -144,16 +148,17 @@ def test_a_loss_that_turns_into_no_number_keeps_the_last_checkpoint(folder):
 def test_two_processes_learn_what_one_does(base, tmp_path):
     """Without dropout, whose random numbers are each process's own."""
     results = []
-    for processes in (1, 2):
-        folder = tmp_path / str(processes)
+    for launcher in LAUNCHERS:
+        folder = tmp_path / f"by-{launcher}"
         folder.mkdir()
         (folder / "base").symlink_to(base)
-        done = start(folder, processes=processes, dropout=0.0)
+        done = start(folder, launcher=launcher, dropout=0.0)
         assert done.returncode == 0, done.stderr[-2000:]
         results.append(outcome(folder))
-    one, two = results
-    assert (one["processes"], two["processes"]) == (1, 2)
-    assert one["steps"] == two["steps"] == 20
-    for (_, alone), (_, shared) in zip(one["losses"], two["losses"], strict=True):
-        assert shared == pytest.approx(alone, abs=2e-3)
-    assert [loss for _, loss in two["dev"]] == pytest.approx([loss for _, loss in one["dev"]], abs=2e-3)
+    one, *shared = results
+    assert [found["processes"] for found in results] == [1, 2, 2]
+    for two in shared:
+        assert one["steps"] == two["steps"] == 20
+        for (_, alone), (_, together) in zip(one["losses"], two["losses"], strict=True):
+            assert together == pytest.approx(alone, abs=2e-3)
+        assert [loss for _, loss in two["dev"]] == pytest.approx([loss for _, loss in one["dev"]], abs=2e-3)
