@@ -31,8 +31,9 @@ from space.door_checks import (
 )
 from space.visitors import Busy, Visitors
 
-CLOSING_S, SETTLED_S = 1.0, 0.25
-"""How long a call waits for the end of its session's last stream, and what the other side needs to see that end."""
+CLOSING_S, SETTLED_S, PROGRAM_SETTLED_S = 1.0, 0.05, 0.25
+"""How long a call waits for the end of its session's last stream, and what the page and a program need to see that
+end."""
 SEND_S = 20.0
 """A reader that takes nothing for so long is let go."""
 
@@ -177,7 +178,7 @@ class Door:
         if not function.queued:
             await _patiently(self.app, scope, receive, send)
             return
-        await self._last_stream_closed(row.get("session_hash") or "")
+        await self._last_stream_closed(row.get("session_hash") or "", program=function.public)
         admit = self.visitors.admit if function.question else self.visitors.admit_other
         event = admit(row.get("session_hash") or "", address)
         try:
@@ -186,15 +187,21 @@ class Door:
             if not event.event:
                 self.visitors.dismiss(event)
 
-    async def _last_stream_closed(self, session: str) -> None:
-        """Gradio ends a session's stream after its last answer, and loses what is asked just then; and its client,
-        while it has not seen that end, takes it for the end of what it asks next. So hold it until a moment after."""
+    async def _last_stream_closed(self, session: str, program: bool) -> None:
+        """Gradio ends a session's stream after its last answer, and loses what is asked just then; and its client for
+        programs, while it has not seen that end, takes it for the end of what it asks next. So hold it until a moment
+        after."""
         ends = asyncio.get_running_loop().time() + CLOSING_S
+        held = False
         while session and self.visitors.listened(session) and self.desk.closing(session):
             if asyncio.get_running_loop().time() > ends:
                 return
+            held = True
             await asyncio.sleep(0.01)
-        await asyncio.sleep(max(SETTLED_S - self.visitors.silent_s(session), 0))
+        if program:
+            await asyncio.sleep(max(PROGRAM_SETTLED_S - self.visitors.silent_s(session), 0))
+        elif held:
+            await asyncio.sleep(SETTLED_S)
 
     def _function(self, path: str, row: dict[str, Any]) -> Function:
         """The function that a call asks for, where it may be called in this way."""

@@ -445,10 +445,10 @@ def test_what_is_asked_while_the_last_stream_closes_waits_for_its_end():
 
     class Desk:
         def __init__(self):
-            self.done = True
+            self.done = self.public = True
 
         def function(self, index, name):
-            return Function("look", public=True, queued=True, question=False)
+            return Function("look", public=self.public, queued=True, question=False)
 
         def unfinished(self, event):
             return True
@@ -479,13 +479,17 @@ def test_what_is_asked_while_the_last_stream_closes_waits_for_its_end():
             behind = await ask(client)  # just after the end, which the client may not have seen yet
             later = await ask(client)
             visitors.enter_stream("s", "127.0.0.1")
+            visitors.leave_stream("s", "127.0.0.1")
+            desk.public = False
+            clicked = await ask(client)  # the page sees that end at once, and a click must not be slow
+            visitors.enter_stream("s", "127.0.0.1")
             hanging = await ask(client)  # a stream that never ends holds nobody up for long
             desk.done = False
-            return free, held, hanging, await ask(client), behind, later
+            return free, held, hanging, await ask(client), behind, later, clicked
 
-    free, held, hanging, busy, behind, later = asyncio.run(visit())
+    free, held, hanging, busy, behind, later, clicked = asyncio.run(visit())
     assert 0.5 <= held < 1.1 and 1.0 <= hanging < 1.9 and free < 0.2 and busy < 0.2
-    assert 0.2 < behind < 0.8 and later < 0.2
+    assert 0.2 < behind < 0.8 and later < 0.2 and clicked < 0.2
 
 
 def test_answers_do_not_cross(quiet):
