@@ -78,8 +78,7 @@ def build(question: str, passages: Sequence[Passage] = ()) -> tuple[Piece, ...]:
     text = user_text(question, passages)
     return (
         Piece(f"<|im_start|>system\n{SYSTEM}{END}\n<|im_start|>user\n", control=True),
-        Piece(text, control=False, passages=_ranges(text, passages),
-              question=len(text) - len(question)),
+        Piece(text, control=False, passages=_ranges(text, passages), question=len(text) - len(question)),
         Piece(f"{END}\n<|im_start|>assistant\n", control=True),
     )
 
@@ -108,8 +107,8 @@ def tokens_before_question(pieces: Sequence[Piece], parts: Sequence[Sequence[int
     before = 0
     for part, tokens in zip(pieces, parts, strict=True):
         if part.passages:
-            ends = list(accumulate(len(piece(token)) for token in tokens))
-            return before + bisect_right(ends, len(part.text[:part.question].encode("utf-8", "replace")))
+            ends = _ends(tokens, piece)
+            return before + bisect_right(ends, _bytes_before(part, part.question))
         before += len(tokens)
     return 0
 
@@ -121,14 +120,23 @@ def passage_tokens(pieces: Sequence[Piece], parts: Sequence[Sequence[int]],
     found, before = [], 0
     for part, tokens in zip(pieces, parts, strict=True):
         if part.passages:
-            ends = list(accumulate(len(piece(token)) for token in tokens))
+            ends = _ends(tokens, piece)
             starts = [0, *ends]
             for first, last in part.passages:
-                begin, end = (len(part.text[:at].encode("utf-8", "replace")) for at in (first, last))
+                begin, end = _bytes_before(part, first), _bytes_before(part, last)
                 inside = bisect_left(starts, begin), bisect_right(ends, end)
                 found.append((before + inside[0], before + max(inside)))
         before += len(tokens)
     return found
+
+
+def _ends(tokens: Sequence[int], piece: Callable[[int], bytes]) -> list[int]:
+    """How many bytes of text the tokens are up to and with each."""
+    return list(accumulate(len(piece(token)) for token in tokens))
+
+
+def _bytes_before(part: Piece, character: int) -> int:
+    return len(part.text[:character].encode("utf-8", "replace"))
 
 
 def text(pieces: Sequence[Piece]) -> str:
