@@ -1,7 +1,8 @@
-"""The engine: requests in, typed events out. One worker thread owns the models.
+"""The engine: requests in, typed events out.
 
 `Engine` is the interface that the chat, the command line, the evaluation and the tests use;
-`LocalEngine` answers with GGUF files on this machine (space/scheduler.py says in which order).
+`LocalEngine` answers with GGUF files on this machine; space/workers.py says who makes an answer, space/scheduler.py
+in which order.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +21,7 @@ from space import models
 from space.errors import UserError
 from space.job import Job, Request
 from space.lane import Lane
-from space.passage_states import Mode, PassageStates
+from space.passage_states import OFF, Mode, PassageStates
 from space.scheduler import Scheduler
 from space.schema import (
     AnswerDone,
@@ -32,6 +33,7 @@ from space.schema import (
     TextDelta,
 )
 from space.weights import Weights
+from space.workers import Workers
 
 __all__ = ["Engine", "LocalEngine", "Request"]
 
@@ -42,9 +44,9 @@ HEARTBEAT_S = 0.25
 OVERDUE_S = 15.0
 """So long after its deadline an answer is given up even where the worker itself hangs."""
 PLACES = 4
-"""Answers that a lane holds at once, at most; more take turns (see space/scheduler.py)."""
-LANE_BYTES = 320 * 2**20
-"""Memory for the places of one lane: with long contexts there are fewer of them."""
+"""Answers of a kind of column that all workers hold at once, at most; more take turns (see space/scheduler.py)."""
+PLACES_BYTES = 320 * 2**20
+"""Memory for them: with long contexts there are fewer."""
 
 
 class Engine(Protocol):
@@ -78,23 +80,21 @@ class Ahead:
 
 
 class LocalEngine:
-    """Answers with the files of a profile: one copy of the weights, a lane per kind of column."""
+    """Answers with the files of a profile: one copy of the weights, and for each worker a lane per kind of column."""
 
     def __init__(self, profile: models.Profile, context_tokens: int, threads: int,
                  ahead: Ahead | None = None) -> None:
         """`ahead` says whether and where passages are kept that were read ahead of time; None: nowhere."""
         self._profile = profile
         self._ahead = ahead
-        self._to_read: list[Job] = []
         self._context_tokens = context_tokens
         self._threads = threads
-        self._lanes: dict[bool, tuple[Lane, ModelIdentity]] = {}
-        self._base: Weights | None = None
-        self._arrived: list[Job] = []
-        self._wake = threading.Condition()
-        self._worker: threading.Thread | None = None
+        self._lanes: dict[tuple[bool, int], tuple[Lane, ModelIdentity]] = {}
+        self._loaded: dict[bool, tuple[Weights, Path | None, ModelIdentity]] = {}
+        self._weights: dict[Path, Weights] = {}
+        self._opening = threading.Lock()
         self._loading = "Starting the engine."
-        self._at_rest = False
+        self._workers = Workers(self._make_ring, threads)
 
     def loading(self) -> str:
         """See Engine.loading."""
@@ -102,7 +102,7 @@ class LocalEngine:
 
     def warm(self) -> None:
         """Load the models in the background, so that the first question finds them ready."""
-        self._ensure_worker()
+        self._workers.start()
 
     def stream(self, requests: Sequence[Request],
                stop: threading.Event | None = None) -> Iterator[AnswerEvent]:
@@ -111,14 +111,11 @@ class LocalEngine:
         closed = threading.Event()
         jobs = [Job(request, events, [event for event in (closed, stop, request.stop) if event])
                 for request in requests]
-        worker = self._ensure_worker()
-        with self._wake:
-            self._arrived.extend(jobs)
-            self._wake.notify()
+        self._workers.add(jobs)
         pending = {job.key for job in jobs}
         try:
             while pending:
-                for event in _next(events) or _heartbeat([j for j in jobs if j.key in pending], worker):
+                for event in _next(events) or _heartbeat([j for j in jobs if j.key in pending]):
                     if isinstance(event, AnswerDone | AnswerFailed):
                         pending.discard(event.variant)
                     yield event
@@ -128,78 +125,66 @@ class LocalEngine:
     def read_ahead(self, requests: Sequence[Request]) -> None:
         """Have the passages of these prompts read while nobody waits for an answer."""
         if self._ahead and self._ahead.mode.first:
-            self._ensure_worker()
-            with self._wake:
-                self._to_read += [Job(request, SimpleQueue(), ()) for request in requests if request.prompt]
-                self._wake.notify()
+            self._workers.prepare([Job(request, SimpleQueue(), ()) for request in requests if request.prompt])
 
     @property
     def reading_ahead(self) -> bool:
         """Whether passages wait to be read, or answers to be made first."""
-        return not self._at_rest
+        return not self._workers.resting
 
-    def _ensure_worker(self) -> threading.Thread:
-        with self._wake:
-            if self._worker is None or not self._worker.is_alive():
-                self._worker = threading.Thread(target=self._work, name="engine", daemon=True)
-                self._worker.start()
-            return self._worker
+    def _make_ring(self, number: int, threads: Callable[[], int]) -> Scheduler:
+        """The ring of a worker, with its lanes loaded as far as they can be now."""
+        def open_lane(tuned: bool) -> tuple[Lane, ModelIdentity]:
+            return self._open(tuned, number)
 
-    def _work(self) -> None:
-        """Serve until the process ends. A worker that follows one that died begins with a new ring;
-        those who stood in the old one are told by their heartbeat."""
-        scheduler = (Scheduler(self.lane, self._ahead.states, self._ahead.mode) if self._ahead
-                     else Scheduler(self.lane))
+        states, mode = (self._ahead.states, self._ahead.mode) if self._ahead else (None, OFF)
+        ring = Scheduler(open_lane, states, mode, threads)
         for tuned in (False, True):
-            self._loading = f"Loading the {'fine-tuned' if tuned else 'plain'} model of {self._profile.label}."
+            if not number:
+                self._loading = f"Loading the {'fine-tuned' if tuned else 'plain'} model of {self._profile.label}."
             try:
-                scheduler.places(tuned)
+                ring.places(tuned)
             except UserError as error:
                 log.warning("%s", error)
         self._loading = ""
-        while True:
-            with self._wake:
-                while not (self._arrived or self._to_read or scheduler.busy or scheduler.has_ahead):
-                    self._at_rest = True
-                    self._wake.wait()
-                self._at_rest = False
-                scheduler.add(self._arrived)
-                self._arrived = []
-                to_read, self._to_read = self._to_read, []
-            for job in to_read:
-                scheduler.prepare(job)
-            if scheduler.busy:
-                scheduler.turn()
-            elif scheduler.has_ahead:
-                scheduler.read_ahead(lambda: bool(self._arrived))
+        return ring
 
     def lane(self, tuned: bool) -> tuple[Lane, ModelIdentity]:
-        """The lane of the tuned or the plain columns, loaded at first use. For the worker, or for a
-        caller that drives the lane itself and never streams: lanes bear one thread only."""
-        if tuned in self._lanes:
-            return self._lanes[tuned]
-        profile = self._profile
-        path = models.resolve(profile.base)
-        header = models.check_base(profile, path)
-        adapter = None
-        if not tuned or profile.adapter:
-            self._base = self._base or Weights(path)
-        if not tuned:
-            weights = self._base
-        elif profile.adapter:
-            weights, adapter = self._base, models.resolve_adapter(profile, path)
-        elif profile.tuned:
-            path = models.resolve(profile.tuned)
-            header = models.check_tuned(profile, path)
-            weights = Weights(path)
-        else:
-            raise UserError(f"No fine-tuned model is set for {profile.label}.",
-                            "Set TUNED_MODEL to hf:OWNER/REPO/FILE.gguf, or ADAPTER.")
-        assert weights is not None
-        places = LANE_BYTES // max(weights.state_bytes_per_token * self._context_tokens, 1)
-        lane = Lane(weights, self._context_tokens, self._threads, adapter, min(max(places, 1), PLACES))
-        self._lanes[tuned] = lane, models.identify(profile, path, header, adapter)
-        return self._lanes[tuned]
+        """A lane of the tuned or the plain columns, loaded at first use, for a caller that drives it itself and never
+        streams: lanes bear one thread at a time."""
+        return self._open(tuned, 0)
+
+    def _open(self, tuned: bool, number: int) -> tuple[Lane, ModelIdentity]:
+        """The lane of a worker. Raises UserError where there is no such model."""
+        with self._opening:
+            if (tuned, number) not in self._lanes:
+                weights, adapter, identity = self._files(tuned)
+                places = min(PLACES_BYTES // (weights.state_bytes_per_token * self._context_tokens), PLACES)
+                like = self._lanes.get((tuned, 0))
+                lane = Lane(weights, self._context_tokens, self._threads, adapter,
+                            max(places // self._workers.size, 1), like[0] if like else None)
+                self._lanes[tuned, number] = lane, identity
+            return self._lanes[tuned, number]
+
+    def _files(self, tuned: bool) -> tuple[Weights, Path | None, ModelIdentity]:
+        """Weights, adapter and name of the tuned or the plain model, found and loaded once."""
+        if tuned not in self._loaded:
+            profile = self._profile
+            path = models.resolve(profile.base)
+            header = models.check_base(profile, path)
+            adapter = None
+            if tuned and profile.adapter:
+                adapter = models.resolve_adapter(profile, path)
+            elif tuned and profile.tuned:
+                path = models.resolve(profile.tuned)
+                header = models.check_tuned(profile, path)
+            elif tuned:
+                raise UserError(f"No fine-tuned model is set for {profile.label}.",
+                                "Set TUNED_MODEL to hf:OWNER/REPO/FILE.gguf, or ADAPTER.")
+            if path not in self._weights:
+                self._weights[path] = Weights(path)
+            self._loaded[tuned] = (self._weights[path], adapter, models.identify(profile, path, header, adapter))
+        return self._loaded[tuned]
 
 
 def _next(events: SimpleQueue[AnswerEvent]) -> list[AnswerEvent]:
@@ -210,14 +195,14 @@ def _next(events: SimpleQueue[AnswerEvent]) -> list[AnswerEvent]:
         return []
 
 
-def _heartbeat(jobs: Sequence[Job], worker: threading.Thread) -> list[AnswerEvent]:
+def _heartbeat(jobs: Sequence[Job]) -> list[AnswerEvent]:
     """Say again where each pending answer stands, or that it cannot be made any more."""
-    if not worker.is_alive():
-        return [AnswerFailed(job.key, "The engine stopped unexpectedly. Please ask again.") for job in jobs]
     return [event for job in jobs for event in _standing(job)]
 
 
 def _standing(job: Job) -> list[AnswerEvent]:
+    if job.worker and not job.worker.is_alive():
+        return [AnswerFailed(job.key, "The engine stopped unexpectedly. Please ask again.")]
     if time.monotonic() - job.submitted > job.request.deadline_s + OVERDUE_S:
         return [AnswerFailed(job.key, "The engine did not answer in time. Please ask again.")]
     match job.last:

@@ -51,6 +51,7 @@ class Job:
         self.events = events
         self.submitted = time.monotonic()
         self.last: AnswerEvent | None = None
+        self.worker: threading.Thread | None = None  # who makes it
         self.ahead = 0
         self.prompt: list[int] = []
         self.shared = 0  # leading tokens of the prompt that are the same for everyone

@@ -1,13 +1,13 @@
 """Lanes: contexts on weights, with or without an adapter, where several answers have their places.
 
-The plain lane and the tuned lane share one copy of the weights. Each place is a sequence with a
+All lanes share one copy of the weights. Each place is a sequence with a
 memory of its own (llama.cpp's `kv_unified` is off), so that position n lies in cell n whatever the
 others do, and an answer comes out bit for bit as if it were alone. Three rules keep it so:
 a prompt is read in pieces of two tokens or more (one alone runs through other kernels, whose sums
 differ); what is kept of a prompt for later was read, not written; and answers are written in one
 batch only as many together as `width` says, which is measured, not assumed.
 
-Nothing here is safe to call from two threads; the engine's one worker owns all of it.
+A lane belongs to one thread at a time (space/workers.py says whose); lanes on the same weights may work side by side.
 """
 
 from __future__ import annotations
@@ -43,15 +43,16 @@ class Stopped(Exception):
 
 class Lane:
     """A context on `weights` with `places` sequences of `context_tokens` each, with the adapter's
-    file if one is given."""
+    file if one is given. What is measured of the machine when a lane is primed is taken over from a lane `like` it."""
 
-    def __init__(self, weights: Weights, context_tokens: int, threads: int,
-                 adapter: Path | None = None, places: int = 1) -> None:
+    def __init__(self, weights: Weights, context_tokens: int, threads: int, adapter: Path | None = None,
+                 places: int = 1, like: Lane | None = None) -> None:
         c = self._c = library()
         self.weights = weights
         self.context_tokens = context_tokens
         self.places = places
         self.threads, self.width = threads, 1
+        self._all_threads, self._limit, self._like = threads, threads, like
         params = c.llama_context_default_params()
         params.n_ctx = context_tokens * places
         params.n_batch = params.n_ubatch = BATCH
@@ -73,11 +74,7 @@ class Lane:
 
     def _attach(self, adapter: Path) -> None:
         c = self._c
-        handle = c.llama_adapter_lora_init(self.weights.model, str(adapter).encode())
-        if not handle:
-            raise UserError(f"The adapter {adapter.name} does not fit this base model.",
-                            "Make it anew with `make train`.")
-        handles = (c.llama_adapter_lora_p_ctypes * 1)(handle)
+        handles = (c.llama_adapter_lora_p_ctypes * 1)(self.weights.adapter(adapter))
         if c.llama_set_adapters_lora(self._context, handles, 1, (ctypes.c_float * 1)(1.0)):
             raise UserError(f"The adapter {adapter.name} could not be switched on.",
                             "Make it anew with `make train`.")
@@ -90,26 +87,39 @@ class Lane:
             # Between places llama.cpp copies the whole memory, and not before the next batch.
             self._c.llama_memory_seq_cp(self._memory, 0, place, -1, -1)
             self._lengths[place] = len(tokens)
-        self.threads = self._best_threads(tokens[-1], len(tokens))
-        self.width = self._best_width(tokens, len(tokens))
+        if self._like:
+            self.threads, self.width = self._like.threads, self._like.width
+        else:
+            self.threads = self._best_threads(tokens[-1], len(tokens))
+            self._set_threads()
+            self.width = self._best_width(tokens, len(tokens))
+        self._set_threads()
+
+    def limit_threads(self, limit: int) -> None:
+        """Use at most so many threads from now on, as other lanes work at the same time. The logits are the same."""
+        if limit != self._limit:
+            self._limit = limit
+            self._set_threads()
+
+    def _set_threads(self) -> None:
+        self._c.llama_set_n_threads(self._context, min(self.threads, self._limit),
+                                    min(self._all_threads, self._limit))
 
     def _best_threads(self, token: int, length: int) -> int:
         """How many threads write fastest here: all that were given, or half of them. A token is little work for each
         and many waits for one another, which cost more than they gain where two share a core, or where a host gives
         its cores by turns. Prompts are read with all of them. The logits are the same."""
-        if self.threads < 2:
-            return self.threads
-        times: dict[int, list[float]] = {self.threads: [], self.threads // 2: []}
+        if self._all_threads < 2:
+            return self._all_threads
+        times: dict[int, list[float]] = {self._all_threads: [], self._all_threads // 2: []}
         for threads in list(times) * TRIES:
-            self._c.llama_set_n_threads(self._context, threads, self.threads)
+            self._c.llama_set_n_threads(self._context, threads, self._all_threads)
             self.cut(0, length)
             began = time.monotonic()
             self.write({0: token})
             times[threads].append(time.monotonic() - began)
         self.cut(0, length)
-        best = min(times, key=lambda threads: statistics.median(times[threads]))
-        self._c.llama_set_n_threads(self._context, best, self.threads)
-        return best
+        return min(times, key=lambda threads: statistics.median(times[threads]))
 
     def _best_width(self, tokens: Sequence[int], length: int) -> int:
         """How many answers a batch is to write: as many as give most tokens for the CPU time here, among the

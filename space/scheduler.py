@@ -4,7 +4,8 @@ All answers stand in one ring. Whoever's turn it is reads a piece of its prompt,
 moment, together with those behind it in the same lane as far as the lane's width allows; then it
 goes to the end. So everybody gets the same time, and a newcomer's first word waits for one round and
 not for a whole answer. Where all places of a lane are taken, the one that was served last is parked:
-what it holds is kept outside the lane, and put back at its next turn.
+what it holds is kept outside the lane, and put back at its next turn. Each worker (space/workers.py)
+has a ring and lanes of its own; an answer that is parked can go on in another's.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ log = logging.getLogger(__name__)
 
 TURN_S = 0.25
 """How long a turn of writing lasts: short enough for three columns to seem to move at once."""
-ALONE_S = 1.0
-"""How long a turn of reading may last where nobody else waits; in company it is TURN_S."""
-LEAST_READ = 16
-"""Prompt tokens read in one turn, at least: fewer at once cost more each. Fewer than these more are read along, as a
-rest would cost a whole round more before the first word."""
-PARKED_BYTES = 256 * 2**20
-"""Where answers have to be parked, those that have begun may come to hold so much together; beyond it
+ALONE_S = 2.0
+"""How long a turn of reading may last where nobody else stands in the ring; in company it is TURN_S."""
+LEAST_READ = 32
+"""Prompt tokens read in one turn, about so many at least: fewer at once cost more each (docs/benchmarks.md)."""
+PARKED_BYTES = 128 * 2**20
+"""Where answers have to be parked, those of a ring that have begun may come to hold so much together; beyond it
 newcomers wait until one has ended."""
+ALL_THREADS = 1024
 
 OpenLane = Callable[[bool], tuple[Lane, ModelIdentity]]
 """The lane of the tuned (True) or the plain columns, loaded at first use."""
@@ -42,18 +43,20 @@ States = Callable[[ModelIdentity], PassageStates]
 
 
 class Scheduler:
-    """The ring of answers that are being made. For the engine's one worker only."""
+    """The ring of answers that a worker makes, for its thread only. `threads` says how many it may compute with."""
 
-    def __init__(self, open_lane: OpenLane, states: States | None = None, mode: Mode = OFF) -> None:
-        self._open = open_lane
+    def __init__(self, open_lane: OpenLane, states: States | None = None, mode: Mode = OFF,
+                 threads: Callable[[], int] = lambda: ALL_THREADS) -> None:
+        self._open, self._threads = open_lane, threads
         self._states, self._mode = states, mode
         self._ring: deque[Job] = deque()
         self._places: dict[bool, Places] = {}
         self._ahead: dict[tuple[bool, tuple[int, ...]], None] = {}  # passages to read while nobody waits, in order
 
     @property
-    def busy(self) -> bool:
-        return bool(self._ring)
+    def count(self) -> int:
+        """How many answers stand in the ring."""
+        return len(self._ring)
 
     @property
     def has_ahead(self) -> bool:
@@ -84,6 +87,17 @@ class Scheduler:
     def add(self, jobs: Sequence[Job]) -> None:
         """New answers, behind all others."""
         self._ring.extend(jobs)
+
+    def give(self) -> Job | None:
+        """An answer for another worker to go on with, where there are several: one that has not begun, or the one that
+        was served last."""
+        if len(self._ring) < 2:
+            return None
+        job = next((job for job in reversed(self._ring) if not job.started), self._ring[-1])
+        if job.place is not None:
+            self._places[job.tuned].park(job)
+        self._ring.remove(job)
+        return job
 
     def places(self, tuned: bool) -> Places:
         """The places of a lane, made at first use. Raises UserError where there is no such lane."""
@@ -140,6 +154,7 @@ class Scheduler:
         return tokens * self.places(job.tuned).lane.weights.state_bytes_per_token
 
     def _serve(self, job: Job) -> bool:
+        self.places(job.tuned).lane.limit_threads(self._threads())
         if job.writing:
             self._write(job)
         else:
@@ -151,14 +166,11 @@ class Scheduler:
         places = self.places(job.tuned)
         places.recall(job)
         left = (job.known[0].start if job.known else len(job.prompt)) - job.read
-        wanted = places.read_tps * (TURN_S if len(self._ring) > 1 else ALONE_S)
-        piece = min(max(int(wanted) // LEAST_READ, 1) * LEAST_READ, BATCH)
-        if piece < left < piece + LEAST_READ <= BATCH:
-            piece = left
-        if 0 < left - piece < GRAIN:  # too little would be left for the last piece
-            piece = left if left <= BATCH else piece - GRAIN
+        wanted = max(places.read_tps * (TURN_S if len(self._ring) > 1 else ALONE_S), LEAST_READ)
+        turns = max(round(left / wanted), -(-left // (BATCH - GRAIN)), 1)
+        piece = left // turns // GRAIN * GRAIN if turns > 1 else left  # what is left is cut evenly
         try:
-            places.read(job, min(piece, left))
+            places.read(job, piece)
         except Stopped:
             self._stop(job)
             return

@@ -1,6 +1,6 @@
 """llama.cpp through llama-cpp-python's C API: the library, and the weights of one GGUF file.
 
-Nothing here is safe to call from two threads; the engine's one worker owns all of it.
+Weights may be used by several threads once they are loaded; adapters are loaded by one at a time.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import threading
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,12 @@ from space.kv_blocks import Rope
 log = logging.getLogger(__name__)
 
 _kept: list[Any] = []
-_errors_expected: list[None] = []
+_this_thread = threading.local()
 
 
 def expect_errors(yes: bool) -> bool:
-    """Whether llama.cpp is about to complain that we stop it, which is no news; returns `yes`."""
-    _errors_expected[:] = [None] if yes else []
+    """Whether llama.cpp is about to complain in this thread that we stop it, which is no news; returns `yes`."""
+    _this_thread.errors_expected = yes
     return yes
 
 
@@ -36,7 +37,7 @@ def library() -> Any:
 
     @library.llama_log_callback
     def forward(level: int, text: bytes, _data: object) -> None:
-        if level == 4 and not _errors_expected:  # GGML_LOG_LEVEL_ERROR
+        if level == 4 and not getattr(_this_thread, "errors_expected", False):  # GGML_LOG_LEVEL_ERROR
             log.warning("llama.cpp: %s", text.decode("utf-8", "replace").strip())
 
     library.llama_backend_init()
@@ -57,12 +58,23 @@ class Weights:
         if not self.model:
             raise UserError(f"llama.cpp cannot load {path.name}.",
                             "The file may be damaged; download or export it again.")
+        self._adapters: dict[Path, Any] = {}
         self.vocab = self._c.llama_model_get_vocab(self.model)
         self.vocab_size: int = self._c.llama_vocab_n_tokens(self.vocab)
         template = self._c.llama_model_chat_template(self.model, None)
         if prompts.TEMPLATE_MARK.encode() not in (template or b""):
             raise UserError(f"{path.name} has no ChatML chat template.",
                             "Use a model of the Qwen2.5 or SmolLM2 family.")
+
+    def adapter(self, path: Path) -> Any:
+        """llama.cpp's handle of an adapter on these weights, one for all contexts. Raises UserError."""
+        if path not in self._adapters:
+            handle = self._c.llama_adapter_lora_init(self.model, str(path).encode())
+            if not handle:
+                raise UserError(f"The adapter {path.name} does not fit this base model.",
+                                "Make it anew with `make train`.")
+            self._adapters[path] = handle
+        return self._adapters[path]
 
     @property
     def state_bytes_per_token(self) -> int:

@@ -60,6 +60,9 @@ class FakeLane:
     def prime(self, tokens: Sequence[int]) -> None:
         self._held = [list(tokens) for _ in range(self.places)]
 
+    def limit_threads(self, limit: int) -> None:
+        self.limit = limit
+
     def read(self, place: int, tokens: Sequence[int], should_stop: Callable[[], bool] | None = None,
              picked: bool = True) -> None:
         if should_stop and should_stop():

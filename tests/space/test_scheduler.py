@@ -35,7 +35,7 @@ def job(question, variant=PLAIN, stop=None, **options):
 def run(ring, *jobs):
     ring.add(jobs)
     turns = 0
-    while ring.busy:
+    while ring.count:
         ring.turn()
         turns += 1
         assert turns < 100_000, "the ring never empties"
@@ -80,7 +80,7 @@ def test_any_order_of_coming_and_going_leaves_the_others_answers_alone(seed, mon
     stops = {q: threading.Event() for q in QUESTIONS}
     waiting = [job(q, rng.choice([PLAIN, TUNED]), stops[q], owner=rng.choice(["", "a", "b"])) for q in QUESTIONS]
     jobs = list(waiting)
-    while waiting or ring.busy:
+    while waiting or ring.count:
         if waiting and rng.random() < 0.2:
             ring.add([waiting.pop()])
         if rng.random() < 0.02:
@@ -149,7 +149,7 @@ def test_what_was_parked_is_bounded(monkeypatch):
     jobs = [job(q) for q in QUESTIONS[:8]]
     ring.add(jobs)
     held = []
-    while ring.busy:
+    while ring.count:
         ring.turn()
         held.append(sum(j.parked.size for j in jobs if j.parked))
     assert 10_000 < max(held) <= 50_000 and held[-1] == 0
