@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +22,7 @@ from space.errors import UserError
 from space.job import Job, Request
 from space.lane import Lane
 from space.passage_states import OFF, Mode, PassageStates
-from space.scheduler import Scheduler
+from space.scheduler import Cores, Scheduler
 from space.schema import (
     AnswerDone,
     AnswerEvent,
@@ -132,13 +132,13 @@ class LocalEngine:
         """Whether passages wait to be read, or answers to be made first."""
         return not self._workers.resting
 
-    def _make_ring(self, number: int, threads: Callable[[], int]) -> Scheduler:
+    def _make_ring(self, number: int, cores: Cores) -> Scheduler:
         """The ring of a worker, with its lanes loaded as far as they can be now."""
         def open_lane(tuned: bool) -> tuple[Lane, ModelIdentity]:
             return self._open(tuned, number)
 
         states, mode = (self._ahead.states, self._ahead.mode) if self._ahead else (None, OFF)
-        ring = Scheduler(open_lane, states, mode, threads)
+        ring = Scheduler(open_lane, states, mode, cores)
         for tuned in (False, True):
             if not number:
                 self._loading = f"Loading the {'fine-tuned' if tuned else 'plain'} model of {self._profile.label}."

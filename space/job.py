@@ -26,6 +26,10 @@ from space.schema import (
 )
 from space.weights import Weights
 
+WRITTEN, READING, LETTERS = 0.5, 0.4, 4
+"""About how much of its limit an answer writes, what a token that is read costs of one that is written, and how many
+letters it has."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -70,6 +74,12 @@ class Job:
         self._first_token_s = 0.0
         self._sampler: Sampler | None = None
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    @property
+    def work(self) -> float:
+        """About what it takes to answer, in tokens to write."""
+        letters = sum(len(piece.text) for piece in self.request.prompt)
+        return WRITTEN * self.request.sampling.max_tokens + READING * letters / LETTERS
 
     @property
     def key(self) -> str:

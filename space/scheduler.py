@@ -14,6 +14,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from space import prompts
 from space.errors import UserError
@@ -36,18 +37,21 @@ PARKED_BYTES = 128 * 2**20
 newcomers wait until one has ended."""
 ALL_THREADS = 1024
 
+
 OpenLane = Callable[[bool], tuple[Lane, ModelIdentity]]
 """The lane of the tuned (True) or the plain columns, loaded at first use."""
+Cores = Callable[[Job], AbstractContextManager[int]]
+"""The turn of a job: a context that says how many threads may compute in it."""
 States = Callable[[ModelIdentity], PassageStates]
 """Where the passages that this model has read are kept."""
 
 
 class Scheduler:
-    """The ring of answers that a worker makes, for its thread only. `threads` says how many it may compute with."""
+    """The ring of answers that a worker makes, for its thread only."""
 
     def __init__(self, open_lane: OpenLane, states: States | None = None, mode: Mode = OFF,
-                 threads: Callable[[], int] = lambda: ALL_THREADS) -> None:
-        self._open, self._threads = open_lane, threads
+                 cores: Cores = lambda job: nullcontext(ALL_THREADS)) -> None:
+        self._open, self._cores = open_lane, cores
         self._states, self._mode = states, mode
         self._ring: deque[Job] = deque()
         self._places: dict[bool, Places] = {}
@@ -87,6 +91,11 @@ class Scheduler:
     def add(self, jobs: Sequence[Job]) -> None:
         """New answers, behind all others."""
         self._ring.extend(jobs)
+
+    @property
+    def work(self) -> float:
+        """What all of them take together, as Job.work estimates it."""
+        return sum(job.work for job in self._ring)
 
     def give(self) -> Job | None:
         """An answer for another worker to go on with, where there are several: one that has not begun, or the one that
@@ -154,11 +163,12 @@ class Scheduler:
         return tokens * self.places(job.tuned).lane.weights.state_bytes_per_token
 
     def _serve(self, job: Job) -> bool:
-        self.places(job.tuned).lane.limit_threads(self._threads())
-        if job.writing:
-            self._write(job)
-        else:
-            self._read(job)
+        with self._cores(job) as threads:
+            self.places(job.tuned).lane.limit_threads(threads)
+            if job.writing:
+                self._write(job)
+            else:
+                self._read(job)
         return True
 
     def _read(self, job: Job) -> None:

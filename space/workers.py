@@ -2,16 +2,19 @@
 
 Two workers with half of the cores each write nearly twice as many tokens as one with all of them
 (docs/decisions/008-two-workers.md). They share the weights and nothing else, so what is said of a ring and its
-lanes (space/scheduler.py) stays true of each. A newcomer goes where fewest are, or where its owner's last one of
-that column was; who has nothing left to do is given an answer of somebody who has several.
+lanes (space/scheduler.py) stays true of each. A newcomer goes where least is to be done, or where its owner's last
+one of that column was; who has nothing left to do is given an answer of somebody who has several.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
+from space import scheduler
+from space.cores import Cores
 from space.job import Job
 from space.scheduler import Scheduler
 
@@ -20,8 +23,8 @@ WORKERS = 2
 REMEMBERED = 512
 """Columns of owners of whom is known where their last answer was made."""
 
-MakeRing = Callable[[int, Callable[[], int]], Scheduler]
-"""The ring of a worker, given its number and how many threads it may compute with now, with its lanes loaded."""
+MakeRing = Callable[[int, scheduler.Cores], Scheduler]
+"""The ring of a worker, given its number and the turns of its answers, with its lanes loaded."""
 
 
 class Worker:
@@ -31,6 +34,7 @@ class Worker:
         self.number = number
         self.arrived: list[Job] = []
         self.ring: Scheduler | None = None
+        self.work = 0.0  # estimated for all its answers, in tokens to write (Job.work)
         self.resting = False
         self.thread = threading.Thread(target=work, args=(self,), name=f"engine-{number}", daemon=True)
 
@@ -51,6 +55,7 @@ class Workers:
         self._last: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._wake = threading.Condition()
         self._loading = threading.Lock()
+        self._cores = Cores()
 
     def start(self) -> None:
         """Start those that do not run. One that follows one that died begins with a new ring; those who stood in the
@@ -66,7 +71,7 @@ class Workers:
         """New answers to make."""
         self.start()
         with self._wake:
-            for job in jobs:
+            for job in sorted(jobs, key=lambda job: -job.work):  # the longest first makes the evenest shares
                 self._hand(job, self._choose(job))
             self._wake.notify_all()
 
@@ -86,15 +91,16 @@ class Workers:
     def _choose(self, job: Job) -> Worker:
         """Where an answer is made: where the owner's last one of this column was, as its prompt may lie there still,
         unless there is more to do than elsewhere."""
-        least = min(self._workers, key=lambda worker: worker.count)
+        least = min(self._workers, key=lambda worker: worker.work)
         last = self._last.get((job.request.owner, job.key))
-        if last is not None and self._workers[last].count <= least.count + 1:
+        if last is not None and self._workers[last].work <= least.work + job.work:
             return self._workers[last]
         return least
 
     def _hand(self, job: Job, worker: Worker) -> None:
         job.worker = worker.thread
         worker.arrived.append(job)
+        worker.work += job.work
         if job.request.owner:
             self._last[job.request.owner, job.key] = worker.number
             self._last.move_to_end((job.request.owner, job.key))
@@ -104,7 +110,7 @@ class Workers:
     def _work(self, me: Worker) -> None:
         """Serve until the process ends."""
         with self._loading:  # one after another, as they measure the machine
-            ring = self._make_ring(me.number, lambda: self._share(me))
+            ring = self._make_ring(me.number, lambda job: self._turn(me, job))
         me.ring = ring
         while True:
             with self._wake:
@@ -115,7 +121,7 @@ class Workers:
                     self._wake.wait()
                 me.resting = False
                 ring.add(me.arrived)
-                me.arrived = []
+                me.arrived, me.work = [], ring.work
                 to_prepare: list[Job] = []
                 if not ring.count:
                     to_prepare, self._to_prepare = self._to_prepare, []
@@ -127,10 +133,15 @@ class Workers:
             elif ring.has_ahead:
                 ring.read_ahead(self._anybody)
 
-    def _share(self, me: Worker) -> int:
-        """How many threads a worker may compute with: all while the others rest."""
+    @contextmanager
+    def _turn(self, me: Worker, job: Job) -> Iterator[int]:
+        """A turn with the threads it may compute with: all while the others rest, else a part of them. An answer
+        that takes longer than all others together would be the last for a long time, so its prompt is read with
+        all of them while the others pause: that is what `whole` turns are."""
         alone = not any(worker.count for worker in self._workers if worker is not me)
-        return self._threads if alone else max(self._threads // self.size, 1)
+        whole = not alone and not job.writing and job.work > sum(worker.work for worker in self._workers) / self.size
+        with self._cores.turn(whole):
+            yield self._threads if alone or whole else max(self._threads // self.size, 1)
 
     def _anybody(self) -> bool:
         return any(worker.count for worker in self._workers)

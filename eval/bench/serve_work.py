@@ -10,7 +10,7 @@ from space.schema import CHAT_VARIANTS, Passage
 from space.settings import ASSETS
 
 PASSAGES = 3
-WORDS_PER_TOKEN = 0.62
+WORDS_PER_TOKEN = 0.52
 """Of the shipped papers, numbers and tables included; only sets how long the passages come out."""
 
 
