@@ -86,7 +86,7 @@ class Workers:
     def resting(self) -> bool:
         """Whether there is nothing to answer, and no passage to read."""
         with self._wake:
-            return all(worker.resting for worker in self._workers) and not self._to_prepare
+            return all(worker.resting and not worker.arrived for worker in self._workers) and not self._to_prepare
 
     def _choose(self, job: Job) -> Worker:
         """Where an answer is made: where the owner's last one of this column was, as its prompt may lie there still,
