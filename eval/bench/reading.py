@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -82,12 +83,12 @@ def ways(kind: str) -> list[Way]:
 
 
 class Desk:
-    """Asks the questions in every way; indexes of other passage sizes are built once in `folder`."""
+    """Asks the questions in every way, so many `abreast`; indexes of other passage sizes are built once in `folder`."""
 
-    def __init__(self, questions: Sequence[Example], folder: Path) -> None:
+    def __init__(self, questions: Sequence[Example], folder: Path, abreast: int = 1) -> None:
         settings = load_settings()
         self._profile = models.load_profile(settings.profile)
-        self._questions, self._folder = questions, folder
+        self._questions, self._folder, self._abreast = questions, folder, abreast
         self._finders: dict[int, retriever.Retriever] = {}
         self._engines: dict[str, LocalEngine] = {}
         self._sampling = Sampling(max_tokens=settings.max_tokens)
@@ -102,7 +103,8 @@ class Desk:
             time.sleep(0.2)
             while engine.reading_ahead:
                 time.sleep(0.1)
-        answers = [answer_all(engine.stream([one]), [way.variant])[way.variant.key] for one in asked]
+        with ThreadPoolExecutor(self._abreast) as pool:
+            answers = list(pool.map(lambda one: answer_all(engine.stream([one]), [way.variant])[way.variant.key], asked))
         embedder = retriever.load_embedder(self._profile.embedder)
         pairs = zip(retriever.embed(embedder, [a.text for a in answers]),
                     retriever.embed(embedder, [e.reference for e in self._questions]), strict=True)
@@ -184,6 +186,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--part", default="dev", choices=("dev", "heldout"))
     parser.add_argument("--only", action="append", help="only ways whose label contains this; may come again")
     parser.add_argument("--limit", type=int, default=0, help="only so many questions")
+    parser.add_argument("--abreast", type=int, default=1,
+                        help="so many questions at once: sooner done, same answers, later first tokens")
     parser.add_argument("--folder", type=Path, help="keeps states and indexes here for another run")
     parser.add_argument("--out", type=Path, help="write every answer to this JSON file")
     options = parser.parse_args(arguments)
@@ -194,7 +198,7 @@ def main(arguments: list[str] | None = None) -> int:
         raise UserError(f"No way is called {' or '.join(options.only or [])!r}.", "Leave --only out to see them all.")
     done: list[tuple[Way, list[Told]]] = []
     with tempfile.TemporaryDirectory() as temporary:
-        desk = Desk(questions, options.folder or Path(temporary))
+        desk = Desk(questions, options.folder or Path(temporary), options.abreast)
         for way in chosen:
             done.append((way, desk.ask(way)))
             print(f"{way.label}: {sum(t.hit for t in done[-1][1])} of {len(questions)}", file=sys.stderr, flush=True)
