@@ -28,7 +28,7 @@ from space.errors import UserError
 from space.files import write_whole
 from space.passage_states import Mode
 from space.questions import load_examples, topic
-from space.schema import PLAIN_RAG, TUNED_RAG, Example, Passage, Sampling, Variant
+from space.schema import PLAIN_RAG, TUNED_RAG, Answer, Example, Passage, Sampling, Variant
 from space.settings import ROOT, load_settings
 
 BUDGET = 4 * 2**30
@@ -103,8 +103,12 @@ class Desk:
             time.sleep(0.2)
             while engine.reading_ahead:
                 time.sleep(0.1)
+
+        def answered(one: Request) -> Answer:
+            return answer_all(engine.stream([one]), [way.variant])[way.variant.key]
+
         with ThreadPoolExecutor(self._abreast) as pool:
-            answers = list(pool.map(lambda one: answer_all(engine.stream([one]), [way.variant])[way.variant.key], asked))
+            answers = list(pool.map(answered, asked))
         embedder = retriever.load_embedder(self._profile.embedder)
         pairs = zip(retriever.embed(embedder, [a.text for a in answers]),
                     retriever.embed(embedder, [e.reference for e in self._questions]), strict=True)
