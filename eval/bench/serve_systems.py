@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -180,31 +181,51 @@ class Prepared(Ours):
 
 
 class Bare:
-    """The arithmetic alone: what our engine reads and writes, by llama.cpp's calls one after another, with no
-    events, turns or text. What a system takes beyond this is its own."""
+    """The arithmetic alone: what our engine reads and writes, by llama.cpp's calls, in as many threads as our engine
+    has workers, the longest answer first, with no events, turns or text. What a system takes beyond this is its own."""
 
     def __init__(self, model: Path, adapter: Path | None, threads: int, context_tokens: int) -> None:
         from space.lane import Lane
         from space.weights import Weights
+        from space.workers import WORKERS
 
-        weights = Weights(model)
-        self._lanes = {tuned: Lane(weights, context_tokens, threads, adapter if tuned else None)
-                       for tuned in (False, True)}
-        self._scaffold = weights.tokenize(prompts.build("")[0].text, True)
-        for lane in self._lanes.values():
-            lane.prime(self._scaffold)
+        self._weights = Weights(model)
+        hands = min(WORKERS, threads)
+        self._hands = [{tuned: Lane(self._weights, context_tokens, threads // hands, adapter if tuned else None)
+                        for tuned in (False, True)} for _ in range(hands)]
+        self._scaffold = self._weights.tokenize(prompts.build("")[0].text, True)
+        for lanes in self._hands:
+            for lane in lanes.values():
+                lane.prime(self._scaffold)
         self._known: dict[Ask, Any] = {}
 
     def _prompt(self, ask: Ask) -> list[int]:
-        tokenize = self._lanes[False].weights.tokenize
-        return prompts.encode(prompts.build(ask.question, ask.passages), tokenize)
+        return prompts.encode(prompts.build(ask.question, ask.passages), self._weights.tokenize)
 
     def answer(self, wanted: list[Ask], tokens: int) -> list[Told]:
+        waiting = deque(sorted(wanted, key=lambda ask: -len(self._prompt(ask))))
+        told: list[Told] = []
+        began = time.monotonic()
+        threads = [threading.Thread(target=self._answer, args=(lanes, waiting, tokens, began, told))
+                   for lanes in self._hands]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if len(told) < len(wanted):
+            raise RuntimeError("the bare loop failed to give an answer")
+        return told
+
+    def _answer(self, lanes: dict[bool, Any], waiting: deque[Ask], tokens: int, began: float,
+                told: list[Told]) -> None:
         from space.sampler import Sampler
 
-        told, began = [], time.monotonic()
-        for ask in wanted:
-            lane, sampler = self._lanes[VARIANTS[ask.variant].tuned], Sampler(Sampling())
+        while waiting:
+            try:
+                ask = waiting.popleft()
+            except IndexError:  # the other one took it
+                return
+            lane, sampler = lanes[VARIANTS[ask.variant].tuned], Sampler(Sampling())
             prompt, kept = self._prompt(ask), len(self._scaffold) // 4 * 4
             lane.cut(0, kept)
             if known := self._known.get(ask):
@@ -218,7 +239,6 @@ class Bare:
                 token = lane.sample(0, sampler)
             sampler.close()
             told.append(Told(ask.user, ask.variant, first, time.monotonic() - began, len(prompt), tokens, kept))
-        return told
 
 
 class BarePrepared(Bare):
@@ -227,7 +247,7 @@ class BarePrepared(Bare):
     def prepare(self, wanted: list[Ask]) -> None:
         for ask in wanted:
             if ask.passages:
-                lane = self._lanes[VARIANTS[ask.variant].tuned]
+                lane = self._hands[0][VARIANTS[ask.variant].tuned]
                 pieces = prompts.build(ask.question, ask.passages)
                 parts = prompts.tokenized(pieces, lane.weights.tokenize)
                 end = prompts.tokens_before_question(pieces, parts, lane.weights.piece) // 4 * 4
