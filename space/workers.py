@@ -73,6 +73,8 @@ class Workers:
         with self._wake:
             for job in sorted(jobs, key=lambda job: -job.work):  # the longest first makes the evenest shares
                 self._hand(job, self._choose(job))
+            for worker in self._workers:  # whoever asked first comes first
+                worker.arrived.sort(key=lambda job: job.submitted)
             self._wake.notify_all()
 
     def prepare(self, jobs: Sequence[Job]) -> None:

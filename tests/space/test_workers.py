@@ -152,6 +152,15 @@ def test_the_longest_answer_has_a_worker_for_itself_and_the_same_owners_next_one
     assert len(same) == 1
 
 
+def test_answers_begin_in_the_order_in_which_they_were_asked_for():
+    crew = shared(threads=1)
+    jobs = [job(q, v, sampling=Sampling(max_tokens=4)) for q, v in
+            (("Who?", PLAIN), ("Why?", TUNED), ("Why is that so? " * 60, TUNED_RAG))]
+    crew.workers.add(jobs)
+    crew.done(*jobs)
+    assert jobs[0]._started < jobs[1]._started < jobs[2]._started
+
+
 def test_one_thread_means_one_worker():
     crew = shared(threads=1)
     jobs = [job(q) for q in QUESTIONS[:5]]
