@@ -36,8 +36,9 @@ LAUNCHERS = {"": [],
 
 
 def start(folder, *options, launcher="", **values):
-    command = [sys.executable, "-m", *LAUNCHERS[launcher], "tests.train.tiny_tune", str(folder), json.dumps(values), *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+    command = [sys.executable, "-m", *LAUNCHERS[launcher], "tests.train.tiny_tune", str(folder)]
+    return subprocess.run([*command, json.dumps(values), *options], cwd=ROOT, capture_output=True, text=True,
+                          timeout=280)
 
 
 def outcome(folder):
