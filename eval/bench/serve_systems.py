@@ -9,23 +9,31 @@ import os
 import resource
 import sys
 import tempfile
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from eval.bench.serve_work import Ask, Load, Round, Told, asks
 from space import models, prompts
 from space.schema import CHAT_VARIANTS, VARIANTS, AnswerDone, AnswerFailed, Sampling, TextDelta
+
+Part = TypeVar("Part")
 
 
 class System(Protocol):
     """Answers all that is asked; the questions come at one moment."""
 
     def answer(self, wanted: list[Ask], tokens: int) -> list[Told]: ...
+
+
+def side_by_side(parts: Sequence[Part], answer: Callable[[Part], list[Told]]) -> list[Told]:
+    """All answers of the parts, each part in a thread of its own; what one of them raises is raised."""
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return [one for told in pool.map(answer, parts) for one in told]
 
 
 class Naive:
@@ -76,17 +84,8 @@ class Server:
         self._url = self._server.listening_address
 
     def answer(self, wanted: list[Ask], tokens: int) -> list[Told]:
-        told: list[Told] = []
         began = time.monotonic()
-        threads = [threading.Thread(target=lambda ask=ask: told.append(self._one(ask, tokens, began)))
-                   for ask in wanted]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if len(told) < len(wanted):
-            raise RuntimeError("the server failed to give an answer")
-        return told
+        return side_by_side(wanted, lambda ask: [self._one(ask, tokens, began)])
 
     def _one(self, ask: Ask, tokens: int, began: float) -> Told:
         import httpx
@@ -139,18 +138,9 @@ class Ours:
                 time.sleep(0.1)
 
     def answer(self, wanted: list[Ask], tokens: int) -> list[Told]:
-        told: list[Told] = []
         began = time.monotonic()
         by_user = [[ask for ask in wanted if ask.user == user] for user in sorted({ask.user for ask in wanted})]
-        threads = [threading.Thread(target=lambda own=own: told.extend(self._user(own, tokens, began)))
-                   for own in by_user]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if len(told) < len(wanted):
-            raise RuntimeError("the engine failed to give an answer")
-        return told
+        return side_by_side(by_user, lambda own: self._user(own, tokens, began))
 
     def _user(self, wanted: list[Ask], tokens: int, began: float) -> list[Told]:
         first: dict[str, float] = {}
@@ -204,27 +194,18 @@ class Bare:
 
     def answer(self, wanted: list[Ask], tokens: int) -> list[Told]:
         waiting = deque(sorted(wanted, key=lambda ask: -len(self._prompt(ask))))
-        told: list[Told] = []
         began = time.monotonic()
-        threads = [threading.Thread(target=self._answer, args=(lanes, waiting, tokens, began, told))
-                   for lanes in self._hands]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if len(told) < len(wanted):
-            raise RuntimeError("the bare loop failed to give an answer")
-        return told
+        return side_by_side(self._hands, lambda lanes: self._answer(lanes, waiting, tokens, began))
 
-    def _answer(self, lanes: dict[bool, Any], waiting: deque[Ask], tokens: int, began: float,
-                told: list[Told]) -> None:
+    def _answer(self, lanes: dict[bool, Any], waiting: deque[Ask], tokens: int, began: float) -> list[Told]:
         from space.sampler import Sampler
 
+        told: list[Told] = []
         while waiting:
             try:
                 ask = waiting.popleft()
             except IndexError:  # the other one took it
-                return
+                break
             lane, sampler = lanes[VARIANTS[ask.variant].tuned], Sampler(Sampling())
             prompt, kept = self._prompt(ask), len(self._scaffold) // 4 * 4
             lane.cut(0, kept)
@@ -239,6 +220,7 @@ class Bare:
                 token = lane.sample(0, sampler)
             sampler.close()
             told.append(Told(ask.user, ask.variant, first, time.monotonic() - began, len(prompt), tokens, kept))
+        return told
 
 
 class BarePrepared(Bare):

@@ -63,13 +63,9 @@ class Crew:
         return [answer(j) for j in jobs]
 
 
-def shared(threads=2, **options) -> Crew:
-    return Crew(threads, **options)
-
-
 def test_thirty_at_once_are_shared_and_answer_as_they_would_alone(monkeypatch):
     monkeypatch.setattr(scheduler, "TURN_S", 0.0)
-    crew = shared(places=2, width=2)
+    crew = Crew(places=2, width=2)
     jobs = [job(q, (PLAIN, TUNED, TUNED_RAG)[n % 3]) for n, q in enumerate(QUESTIONS)]
     crew.workers.add(jobs)
     assert [a.text for a in crew.done(*jobs)] == [alone(q) for q in QUESTIONS]
@@ -114,7 +110,7 @@ def test_who_has_nothing_left_is_given_an_answer_that_has_not_begun_or_the_last_
 
 def test_a_worker_alone_has_all_threads_and_each_of_two_has_half(monkeypatch):
     monkeypatch.setattr(scheduler, "TURN_S", 0.0)
-    crew = shared(threads=6, pause_s=0.001)
+    crew = Crew(threads=6, pause_s=0.001)
     crew.workers.add([one := job("Hi!")])
     crew.done(one)
     assert crew.limits("write") == {6}
@@ -126,7 +122,7 @@ def test_a_worker_alone_has_all_threads_and_each_of_two_has_half(monkeypatch):
 
 def test_the_prompt_of_an_answer_longer_than_all_others_is_read_with_all_threads_while_they_pause(monkeypatch):
     monkeypatch.setattr(scheduler, "TURN_S", 0.0)
-    crew = shared(threads=6, pause_s=0.002)
+    crew = Crew(threads=6, pause_s=0.002)
     jobs = [job(q, sampling=Sampling(max_tokens=100)) for q in ("Who?", "Why?", "Why is that so? " * 200)]
     crew.workers.add(jobs)
     crew.done(*jobs)
@@ -136,7 +132,7 @@ def test_the_prompt_of_an_answer_longer_than_all_others_is_read_with_all_threads
 
 
 def test_the_longest_answer_has_a_worker_for_itself_and_the_same_owners_next_one_goes_there(monkeypatch):
-    crew = shared(pause_s=0.001)
+    crew = Crew(pause_s=0.001)
     for _ in range(3):
         jobs = [job(q, v, owner="ann", sampling=Sampling(max_tokens=4)) for q, v in
                 (("Who?", PLAIN), ("Who?", TUNED), ("Why is that so? " * 60, TUNED_RAG))]
@@ -153,7 +149,7 @@ def test_the_longest_answer_has_a_worker_for_itself_and_the_same_owners_next_one
 
 
 def test_answers_begin_in_the_order_in_which_they_were_asked_for():
-    crew = shared(threads=1)
+    crew = Crew(threads=1)
     jobs = [job(q, v, sampling=Sampling(max_tokens=4)) for q, v in
             (("Who?", PLAIN), ("Why?", TUNED), ("Why is that so? " * 60, TUNED_RAG))]
     crew.workers.add(jobs)
@@ -162,14 +158,14 @@ def test_answers_begin_in_the_order_in_which_they_were_asked_for():
 
 
 def test_one_thread_means_one_worker():
-    crew = shared(threads=1)
+    crew = Crew(threads=1)
     jobs = [job(q) for q in QUESTIONS[:5]]
     crew.workers.add(jobs)
     assert [a.text for a in crew.done(*jobs)] == [alone(q) for q in QUESTIONS[:5]] and len(crew.lanes) == 1
 
 
 def test_a_worker_that_died_is_replaced_and_the_other_one_goes_on(monkeypatch):
-    crew = shared()
+    crew = Crew()
     crew.workers.add([one := job("Hi!")])
     crew.done(one)
     real = Scheduler.turn
@@ -183,7 +179,7 @@ def test_a_worker_that_died_is_replaced_and_the_other_one_goes_on(monkeypatch):
 
 
 def test_passages_are_read_while_nobody_waits_and_then_all_rest():
-    crew = shared(pause_s=0.001)
+    crew = Crew(pause_s=0.001)
     crew.workers.prepare([Job(Request(TUNED_RAG, prompts.build("Why?"), Sampling()), SimpleQueue(), ())])
     wait(lambda: crew.workers.resting, "rest")
     crew.workers.add([one := job("Hi!")])
