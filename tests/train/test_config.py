@@ -78,6 +78,7 @@ def test_the_recipes_of_issue_and_reports_ship():
         "smollm2-135m",
         "smollm2-135m-arc",
         "smollm2-135m-rag",
+        "smollm2-135m-rate",
     }
 
 
@@ -99,5 +100,6 @@ def differences(first, second):
 def test_recipes_that_are_compared_differ_only_where_they_say():
     reading = {"rag_sentences", "rag_drawn", "changed_share", "missing_share"}
     assert differences("smollm2-135m", "smollm2-135m-rag") == reading
+    assert differences("smollm2-135m", "smollm2-135m-rate") == {"learning_rate"}
     machine = {"base", "weights", "device", "chat_template", "group_by_length"}
     assert differences("qwen2.5-3b-arc", "smollm2-135m-arc") == machine | {"arc_rows"}
