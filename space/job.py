@@ -62,7 +62,8 @@ class Job:
         self.passages: list[tuple[int, int]] = []  # ranges of the prompt's tokens
         self.before_question = 0  # tokens of the prompt up to the question behind the passages
         self.known: deque[Stretch] = deque()  # parts of the prompt, not yet reached, that were read ahead of time
-        self.read = 0
+        self.read = 0  # tokens of the prompt that the place holds
+        self.unread = 0  # about how many of them are still to be computed
         self.place: int | None = None
         self.parked: State | None = None
         self.token: int | None = None  # picked and not yet put into the place

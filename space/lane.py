@@ -79,10 +79,13 @@ class Lane:
             raise UserError(f"The adapter {adapter.name} could not be switched on.",
                             "Make it anew with `make train`.")
 
-    def prime(self, tokens: Sequence[int]) -> None:
-        """Read the prompt that all share once, copy it to every place, and find the width."""
+    def prime(self, tokens: Sequence[int]) -> float:
+        """Read the prompt that all share once, copy it to every place, and find the width. Returns how many seconds
+        the reading took."""
         self.clear()
+        began = time.monotonic()
         self.read(0, tokens)
+        read_s = time.monotonic() - began
         for place in range(1, self.places):
             # Between places llama.cpp copies the whole memory, and not before the next batch.
             self._c.llama_memory_seq_cp(self._memory, 0, place, -1, -1)
@@ -94,6 +97,7 @@ class Lane:
             self._set_threads()
             self.width = self._best_width(tokens, len(tokens))
         self._set_threads()
+        return max(read_s, 1e-6)
 
     def limit_threads(self, limit: int) -> None:
         """Use at most so many threads from now on, as other lanes work at the same time. The logits are the same."""

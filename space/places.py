@@ -35,9 +35,7 @@ class Places:
 
     def __init__(self, lane: Lane, scaffold: list[int], states: PassageStates | None = None,
                  mode: Mode = OFF) -> None:
-        began = time.monotonic()
-        lane.prime(scaffold)
-        self.read_tps = (len(scaffold) + 1) / (time.monotonic() - began)
+        self.read_tps = len(scaffold) / lane.prime(scaffold)
         self.lane = lane
         self._scaffold, self._states, self._mode = scaffold, states, mode
         self._seats = [_Seat(n, list(scaffold)) for n in range(lane.places)]
@@ -62,7 +60,15 @@ class Places:
             best.tokens = job.prompt[:kept]
             job.begin(best.number, kept)
             job.known = deque(self._known(job))
+            job.unread = self._to_read(job, kept)
         best.job, best.owner = job, job.request.owner
+
+    def expect(self, job: Job) -> None:
+        """Estimate how much has to be read for a prompt that has no place yet."""
+        job.unread = self._to_read(job, max(self._common(seat, job) for seat in self._seats))
+
+    def _to_read(self, job: Job, kept: int) -> int:
+        return len(job.prompt) - kept - sum(max(s.end - max(s.start, kept), 0) for s in self._known(job))
 
     def read(self, job: Job, count: int) -> None:
         """Read the next `count` tokens of the job's prompt. Raises Stopped."""
@@ -71,6 +77,7 @@ class Places:
                        picked=job.read + count == len(job.prompt))
         self.read_tps += (count / (time.monotonic() - began) - self.read_tps) / 2
         job.read += count
+        job.unread -= count
         seat.tokens = job.prompt[:job.read]
 
     def recall(self, job: Job) -> None:

@@ -3,9 +3,11 @@
 All answers stand in one ring. Whoever's turn it is reads a piece of its prompt, or writes for a
 moment, together with those behind it in the same lane as far as the lane's width allows; then it
 goes to the end. So everybody gets the same time, and a newcomer's first word waits for one round and
-not for a whole answer. Where all places of a lane are taken, the one that was served last is parked:
-what it holds is kept outside the lane, and put back at its next turn. Each worker (space/workers.py)
-has a ring and lanes of its own; an answer that is parked can go on in another's.
+not for a whole answer. Turns to read are the exception: of several who read by turns all would be the last, so
+one has them all, chosen by what is left to read and how long it has waited. Where all places of a lane
+are taken, the one that was served last is parked: what it holds is kept outside the lane, and put back
+at its next turn. Each worker (space/workers.py) has a ring and lanes of its own; an answer that is
+parked can go on in another's.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ ALONE_S = 2.0
 """How long a turn of reading may last where nobody else stands in the ring; in company it is TURN_S."""
 LEAST_READ = 32
 """Prompt tokens read in one turn, about so many at least: fewer at once cost more each (docs/benchmarks.md)."""
-PARKED_BYTES = 128 * 2**20
+PARKED_BYTES = 192 * 2**20
 """Where answers have to be parked, those of a ring that have begun may come to hold so much together; beyond it
 newcomers wait until one has ended."""
 ALL_THREADS = 1024
@@ -121,12 +123,33 @@ class Scheduler:
         """One step: end what is to be stopped, then serve the first that can be served."""
         for job in [job for job in self._ring if job.should_stop()]:
             self._guarded(self._stop, job)
+        for job in [job for job in self._ring if not job.prompt]:
+            self._guarded(self._encode, job)
+        self._let_one_read()
         for number, job in enumerate(self._ring):
             job.ahead = number
         for job in list(self._ring):
             if self._guarded(self._seated, job):
                 self._guarded(self._serve, job)
                 return
+
+    def _encode(self, job: Job) -> bool:
+        places = self.places(job.tuned)
+        job.encode(places.lane.weights, places.lane.context_tokens)
+        places.expect(job)
+        return True
+
+    def _let_one_read(self) -> None:
+        """Put those who read in each other's stead, highest response ratio first: (wait + work) / work. So short
+        prompts come soon, one that was begun is read to its end, and nobody waits for ever."""
+        now = time.monotonic()
+
+        def ratio(job: Job) -> float:
+            work_s = max(job.unread, 1) / self.places(job.tuned).read_tps
+            return (now - job.submitted) / work_s
+
+        readers = iter(sorted((job for job in self._ring if not job.writing), key=ratio, reverse=True))
+        self._ring = deque([job if job.writing else next(readers) for job in self._ring])
 
     def _guarded(self, step: Callable[[Job], bool], job: Job) -> bool:
         """Do a step of a job; what goes wrong there ends this answer and no other."""
@@ -144,8 +167,6 @@ class Scheduler:
     def _seated(self, job: Job) -> bool:
         """Whether the job has a place, after giving it one if that can be done now."""
         places = self.places(job.tuned)
-        if not job.prompt:
-            job.encode(places.lane.weights, places.lane.context_tokens)
         if job.place is not None:
             return True
         if places.full:

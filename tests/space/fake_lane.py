@@ -57,8 +57,9 @@ class FakeLane:
         self._held: list[list[int]] = [[] for _ in range(places)]
         self._fresh: set[int] = set()
 
-    def prime(self, tokens: Sequence[int]) -> None:
+    def prime(self, tokens: Sequence[int]) -> float:
         self._held = [list(tokens) for _ in range(self.places)]
+        return 1.0
 
     def limit_threads(self, limit: int) -> None:
         self.limit = limit

@@ -119,6 +119,47 @@ def test_a_long_prompt_is_read_in_pieces_between_which_the_others_go_on():
     assert sum(call == ("write", 0) for call in order[reads[0]:reads[-1]]) > 10
 
 
+def readers_in_turn(lane):
+    """Whose prompt was read, without repetitions."""
+    places = [place for place, start, end in lane.reads if end > start]
+    return [place for n, place in enumerate(places) if n == 0 or place != places[n - 1]]
+
+
+def test_two_long_prompts_are_read_one_after_the_other_and_both_go_on_writing():
+    ring, lanes = make()
+    first, second = job("first " * 100), job("second " * 100)
+    got = run(ring, first, second)
+    assert readers_in_turn(lanes[False]) == [0, 1]
+    assert got[0].done.first_token_s < got[1].done.first_token_s + got[1].done.queued_s
+    assert [a.text for a in got] == [alone("first " * 100), alone("second " * 100)]
+
+
+def test_a_short_prompt_is_read_before_the_rest_of_a_long_one_unless_that_has_waited_much_longer(monkeypatch):
+    monkeypatch.setattr(scheduler, "ALONE_S", 0.0)
+    for waited, order in ((0, [0, 1, 0]), (10_000, [0, 1])):
+        ring, lanes = make()
+        long = job("long " * 200)
+        ring.add([long])
+        for _ in range(3):
+            ring.turn()
+        long.submitted -= waited
+        short = job("short")
+        short.submitted -= 1
+        run(ring, short)
+        assert readers_in_turn(lanes[False])[:3] == order
+
+
+def test_what_is_kept_of_a_prompt_counts_as_read():
+    ring, _ = make()
+    first = job("A question " * 30, owner="me")
+    run(ring, first)
+    assert first.unread == 0
+    again = job("A question " * 30 + "and more", owner="me")
+    ring.add([again, job("other " * 30)])
+    ring.turn()
+    assert again.unread < 20 < len(again.prompt)
+
+
 @pytest.mark.parametrize("length", range(500, 560))
 def test_pieces_begin_at_the_grain_and_the_last_one_is_no_single_token(length, monkeypatch):
     monkeypatch.setattr(scheduler, "ALONE_S", 1e9)
