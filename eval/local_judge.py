@@ -13,7 +13,7 @@ from typing import Any
 
 from eval import local_metrics
 from eval.judge import FAITHFULNESS, RELEVANCY, Item, Judged
-from space import models, parts, prompts, retriever
+from space import models, parts, prompts, references, retriever
 from space.answer import answer_all
 from space.engine import Engine, LocalEngine, Request
 from space.errors import UserError
@@ -86,7 +86,7 @@ def identity() -> dict[str, Any]:
             "weights_sha256": canonical_hash([local_metrics.load_weights(), local_metrics.FEATURES]),
             "questions_sha256": canonical_hash(
                 [prompts.text(question_prompt("Answer.")), asdict(SAMPLING), READ_WORDS]),
-            "question_model_sha256": models.sha256_of(models.resolve(profile.base)),
+            "question_model_sha256": references.sha256_of(references.resolve(profile.base)),
             "embedder_sha256": retriever.embedder_hash(profile.embedder)}
 
 

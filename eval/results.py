@@ -22,7 +22,7 @@ from eval import local_judge
 from eval.collect import prompts_hash
 from eval.metrics import METRICS
 from eval.summary import summarise
-from space import models, parts
+from space import models, parts, references
 from space.errors import UserError
 from space.files import write_whole
 from space.questions import load_examples
@@ -127,8 +127,8 @@ def stale(folder: Path, run: EvalRun) -> list[str]:
             "index_sha256": "search index", "embedder_sha256": "embedding model"}
     changed = [name for key, name in what.items() if today[key] != getattr(run, key)]
     profile = models.load_profile(run.profile)
-    base = models.sha256_of(models.resolve(profile.base))
-    adapter = models.sha256_of(models.resolve(profile.adapter)) if profile.adapter else ""
+    base = references.sha256_of(references.resolve(profile.base))
+    adapter = references.sha256_of(references.resolve(profile.adapter)) if profile.adapter else ""
     if any(m.adapter_sha256 not in ("", adapter) for m in run.models.values()):
         changed.append("adapter")
     if any(m.sha256 != base for key, m in run.models.items() if m.adapter or not VARIANTS[key].tuned):

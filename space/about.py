@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import urlencode
 
-from space import models
+from space import models, references
 from space.errors import UserError
 from space.gguf_header import read_header
 from space.markup import blocks
@@ -54,7 +54,7 @@ def _size(reference: str) -> str:
     if reference.startswith("hf:"):
         return ""
     try:
-        path = models.resolve(reference)
+        path = references.resolve(reference)
         header = read_header(path)
     except (UserError, OSError):
         return ""

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from space import models
+from space import models, references
 from space.errors import UserError
 from space.gguf_header import GgufHeader, read_header
 from space.model_lock import LockedModel, resolve_online, split_reference
@@ -39,7 +39,7 @@ def _reading(repo: str, rest: str) -> Iterator[None]:
     try:
         yield
     except HfHubHTTPError as error:
-        raise models.hub_trouble(error, rest, repo) from error
+        raise references.hub_trouble(error, rest, repo) from error
 
 
 def _choose(ggufs: Sequence[str], repo: str) -> str:

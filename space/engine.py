@@ -17,7 +17,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from space import models
+from space import models, references
 from space.errors import UserError
 from space.job import Job, Request
 from space.lane import Lane
@@ -170,13 +170,13 @@ class LocalEngine:
         """Weights, adapter and name of the tuned or the plain model, found and loaded once."""
         if tuned not in self._loaded:
             profile = self._profile
-            path = models.resolve(profile.base)
+            path = references.resolve(profile.base)
             header = models.check_base(profile, path)
             adapter = None
             if tuned and profile.adapter:
                 adapter = models.resolve_adapter(profile, path)
             elif tuned and profile.tuned:
-                path = models.resolve(profile.tuned)
+                path = references.resolve(profile.tuned)
                 header = models.check_tuned(profile, path)
             elif tuned:
                 raise UserError(f"No fine-tuned model is set for {profile.label}.",

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from space import corpus, excerpts, models
+from space import corpus, excerpts, references
 from space.errors import UserError
 from space.files import write_whole
 from space.json_text import parse_json
@@ -45,7 +45,7 @@ class Searcher(Protocol):
 @cache
 def load_embedder(reference: str) -> Any:
     """The sentence-transformers model of a reference, on the CPU."""
-    path = models.resolve(reference)
+    path = references.resolve(reference)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from sentence_transformers import SentenceTransformer
 
@@ -60,9 +60,9 @@ def embed(embedder: Any, texts: Sequence[str]) -> Any:
 
 def embedder_hash(reference: str) -> str:
     """SHA-256 of the embedder's weights file. Raises UserError where there is none."""
-    path = models.resolve(reference) / "model.safetensors"
+    path = references.resolve(reference) / "model.safetensors"
     try:
-        return models.sha256_of(path)
+        return references.sha256_of(path)
     except OSError:
         raise UserError(f"The embedding model {reference} has no {path.name}.",
                         "Install it again with `make setup`, or name another in EMBEDDER.") from None

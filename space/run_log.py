@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from space import models, sums
+from space import references, sums
 from space.errors import UserError
 from space.json_text import parse_json
 from space.settings import ASSETS
@@ -140,7 +140,7 @@ def read_adapters(folder: Path = ADAPTERS) -> list[AdapterCard]:
         there = file.is_file()
         found.append(AdapterCard(
             path.parent.name, card, round(file.stat().st_size / 1e6, 1) if there else None,
-            models.sha256_of(file) == card.get("adapter_sha256") if there else None))
+            references.sha256_of(file) == card.get("adapter_sha256") if there else None))
     return found
 
 

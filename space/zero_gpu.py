@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 
-from space import models
+from space import models, references
 from space.engine import Request
 from space.errors import UserError
 from space.gpu_model import GpuModel, Row, Step
@@ -92,8 +92,8 @@ class TransformersEngine:
             if not profile.base_hf:
                 raise UserError(f"The profile {profile.name} names no weights for transformers.",
                                 "Set BASE_HF to hf:OWNER/NAME or file:FOLDER.")
-            base = models.resolve(profile.base_hf)
-            adapter = models.resolve(profile.adapter) if profile.adapter else None
+            base = references.resolve(profile.base_hf)
+            adapter = references.resolve(profile.adapter) if profile.adapter else None
             _loaded[:] = [GpuModel(base, adapter, _device())]
             self._identities = {tuned: models.identify_folder(profile, base, _loaded[0].kind,
                                                               adapter if tuned else None) for tuned in (False, True)}

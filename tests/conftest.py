@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from space import models
+from space import models, references
 from space.settings import ASSETS, load_settings
 
 
@@ -22,7 +22,7 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def base_gguf() -> Path:
-    return models.resolve(models.PROFILES["embedded"].base)
+    return references.resolve(models.PROFILES["embedded"].base)
 
 
 @pytest.fixture(scope="session")

@@ -18,9 +18,9 @@ from space import (
     door_checks,
     eval_state,
     model_lock,
-    models,
     options,
     questions,
+    references,
     remote_stream,
     run_log,
     share,
@@ -65,7 +65,7 @@ def address(parts):
 
 def reference(text):
     if not text.startswith("hf:"):  # that would ask the Hub
-        assert isinstance(models.resolve(text), Path)
+        assert isinstance(references.resolve(text), Path)
     else:
         model_lock.split_reference(text[3:])
 

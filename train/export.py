@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from space import models
+from space import models, references
 from space.errors import UserError
 from space.settings import ASSETS, ROOT
 from train import importance
@@ -66,11 +66,11 @@ def load_source(name: str, adapters: Path = ASSETS / "adapters") -> Source:
         there = ", ".join(sorted(p.parent.name for p in adapters.glob("*/model_card.json"))) or "none"
         raise UserError(f"There is no trained adapter {name} in {adapters}.", f"There are: {there}.") from None
     adapter = folder / "adapter.gguf"
-    if not adapter.exists() or models.sha256_of(adapter) != card["adapter_sha256"]:
+    if not adapter.exists() or references.sha256_of(adapter) != card["adapter_sha256"]:
         raise UserError(f"{adapter} is not the file that its model_card.json describes.", "Train it again.")
     profile, weights = models.PROFILES[card["recipe"]["base"]], card["recipe"]["weights"]
-    gguf = models.resolve(profile.base)
-    folder_of_weights = (models.resolve(weights) if weights
+    gguf = references.resolve(profile.base)
+    folder_of_weights = (references.resolve(weights) if weights
                          else base.dequantize(gguf, ROOT / "work" / f"{gguf.stem}-float32"))
     return Source(name, profile.label, adapter, gguf, folder_of_weights, bool(weights))
 
@@ -82,7 +82,7 @@ def make(source: Source, form: str, out: Path, say: Callable[[str], None] = lamb
     path = out / {"peft": "peft", "merged": "merged", "f16": f"{source.name}-f16.gguf",
                   "q4_k_m": f"{source.name}-q4_k_m.gguf"}[form]
     rows = source.calibration() if form == "q4_k_m" else []
-    stamp: dict[str, Any] = {"adapter": models.sha256_of(source.adapter), "base": models.sha256_of(source.base)}
+    stamp: dict[str, Any] = {"adapter": references.sha256_of(source.adapter), "base": references.sha256_of(source.base)}
     if rows:
         stamp["importance"] = importance.identity(rows)
     note = note_of(path)

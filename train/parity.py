@@ -23,7 +23,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from space import models, prompts, sums
+from space import prompts, references, sums
 from space.errors import UserError
 from space.lane import Weights
 from space.settings import ASSETS, ROOT, load_settings
@@ -140,8 +140,8 @@ def prove(source: export.Source, pieces: Sequence[Sequence[prompts.Piece]], max_
         "splits": [asdict(s) for s in splits], "margin": MARGIN, "q4_k_m": asdict(small),
         "adapter_on_4_bit_base": asdict(served), "troubles": troubles(splits, small, len(asked), same_tokens),
         "importance": json.loads(export.note_of(made["q4_k_m"]).read_text()).get("importance"),
-        "adapter_sha256": models.sha256_of(source.adapter), "base_sha256": models.sha256_of(source.base),
-        "f16_sha256": models.sha256_of(made["f16"]), "q4_k_m_sha256": models.sha256_of(made["q4_k_m"]),
+        "adapter_sha256": references.sha256_of(source.adapter), "base_sha256": references.sha256_of(source.base),
+        "f16_sha256": references.sha256_of(made["f16"]), "q4_k_m_sha256": references.sha256_of(made["q4_k_m"]),
         "f16_mb": round(made["f16"].stat().st_size / 1e6, 1),
         "q4_k_m_mb": round(made["q4_k_m"].stat().st_size / 1e6, 1),
         "packages": _packages(), "seconds": round(time.monotonic() - started)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from space import models
+from space import models, references
 
 
 class ReversibleTokenizer:
@@ -14,7 +14,7 @@ class ReversibleTokenizer:
     def __init__(self) -> None:
         from tokenizers import Tokenizer
 
-        self._cutter = Tokenizer.from_file(str(models.resolve(models.EMBEDDER) / "tokenizer.json"))
+        self._cutter = Tokenizer.from_file(str(references.resolve(models.EMBEDDER) / "tokenizer.json"))
         self._cutter.no_truncation()
         self._cutter.no_padding()
         self._pieces: list[str] = []

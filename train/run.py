@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from space import models, questions, retriever
+from space import models, questions, references, retriever
 from space.errors import UserError
 from space.revision import git_state
 from space.settings import ASSETS, ROOT
@@ -38,14 +38,14 @@ def run(recipe: Recipe, adapters: Path, runs_folder: Path, fresh: bool = False) 
 
     device.check(recipe)
     profile = models.PROFILES[recipe.base]
-    gguf = models.resolve(profile.base)
+    gguf = references.resolve(profile.base)
     models.check_base(profile, gguf)
     finder = retriever.Retriever(ASSETS / "index", profile.embedder) if recipe.rag_rows else None
     material = gather(recipe, finder)
-    base_sha256 = models.sha256_of(gguf)
+    base_sha256 = references.sha256_of(gguf)
     key = runs.key_of(recipe, (material.train, material.dev), recipe.weights or base_sha256)
     work = ROOT / "work" / recipe.name / key
-    folder = (models.resolve(recipe.weights) if recipe.weights
+    folder = (references.resolve(recipe.weights) if recipe.weights
               else base.dequantize(gguf, ROOT / "work" / f"{gguf.stem}-float32"))
     facts = {
         "name": recipe.name, "base": profile.label, "base_file": gguf.name, "base_sha256": base_sha256,
@@ -61,7 +61,7 @@ def run(recipe: Recipe, adapters: Path, runs_folder: Path, fresh: bool = False) 
         adapter = adapters / recipe.name / "adapter.gguf"
         if fresh:
             shutil.rmtree(work / "checkpoints", ignore_errors=True)
-        elif adapter.exists() and models.sha256_of(adapter) == record.finished().get("adapter_sha256"):
+        elif adapter.exists() and references.sha256_of(adapter) == record.finished().get("adapter_sha256"):
             print("this run is finished, and its adapter is there; --fresh trains it anew", file=sys.stderr)
             return adapter
         return _train(recipe, folder, gguf, material, work, facts, record, adapters / recipe.name)
@@ -93,7 +93,7 @@ def _train(recipe: Recipe, folder: Path, gguf: Path, material: Material, work: P
             **record.speed(),
             "trainable_parameters": outcome.trainable_parameters, "dtype": outcome.dtype,
             "load_in_4bit": outcome.load_in_4bit, "optimizer": outcome.optimizer, "processes": outcome.processes,
-            "adapter_sha256": models.sha256_of(adapter), "adapter_mb": round(adapter.stat().st_size / 1e6, 1)}
+            "adapter_sha256": references.sha256_of(adapter), "adapter_mb": round(adapter.stat().st_size / 1e6, 1)}
         write_json(target / "model_card.json", card)
         record.finish(card)
     except UserError as error:

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from eval.bench.serve import machine
-from space import models
+from space import models, references
 from space.lane import Lane
 from space.settings import load_settings
 from space.weights import Weights
@@ -131,8 +131,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=load_settings().thread_count)
     args = parser.parse_args(arguments)
     profile = models.PROFILES["embedded"]
-    model = args.model or models.resolve(profile.base)
-    adapter = args.adapter or (None if args.model else models.resolve(profile.adapter))
+    model = args.model or references.resolve(profile.base)
+    adapter = args.adapter or (None if args.model else references.resolve(profile.adapter))
     print(f"{machine()}; {model.name}{' + ' + adapter.name if adapter else ''}\n")
     weights = Weights(model)
     plain = Bench(weights, None, args.threads, args.rounds, args.tokens)

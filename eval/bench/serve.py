@@ -25,7 +25,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from eval.bench.serve_work import Load, Round
-from space import models
+from space import models, references
 from space.errors import UserError
 from space.files import write_whole
 from space.schema import CHAT_VARIANTS
@@ -158,8 +158,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="also write every round to this JSON file")
     args = parser.parse_args(arguments)
     profile = models.PROFILES["embedded"]
-    model = args.model or models.resolve(profile.base)
-    adapter = args.adapter or (None if args.model else models.resolve(profile.adapter))
+    model = args.model or references.resolve(profile.base)
+    adapter = args.adapter or (None if args.model else references.resolve(profile.adapter))
     names = args.systems.split(",")
     if unknown := set(names) - set(SYSTEMS):
         raise UserError(f"There is no system {', '.join(sorted(unknown))}.", f"Choose from {', '.join(SYSTEMS)}.")

@@ -22,7 +22,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from space import models, prompts
+from space import models, prompts, references
 from space.errors import UserError
 from space.settings import ASSETS, ROOT
 from train.config import Recipe, load_recipe
@@ -158,7 +158,7 @@ def prepare(recipe: Recipe, folder: Path, count: int, dev: int) -> list[int]:
     from train import base, run, tune
 
     profile = models.PROFILES[recipe.base]
-    gguf = models.resolve(profile.base)
+    gguf = references.resolve(profile.base)
     material = run.gather(recipe, retriever.Retriever(ASSETS / "index", profile.embedder) if recipe.rag_rows else None)
     rows, dev_rows = material.train[:count], material.dev[:dev]
     weights = base.dequantize(gguf, ROOT / "work" / f"{gguf.stem}-float32")

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from space import models
+from space import models, references
 
 WIDTH, HEADS, KV_HEADS, HEAD, FFN, VOCAB = 2048, 16, 2, 128, 11008, 151936
 Q4_K_BYTES, Q6_K_BYTES = 144, 210
@@ -86,7 +86,7 @@ def _copy_tokenizer(writer: Any) -> list[str]:
     from gguf import GGUFReader, GGUFValueType
 
     texts: list[str] = []
-    for key, field in GGUFReader(models.resolve(models.PROFILES["embedded"].base)).fields.items():
+    for key, field in GGUFReader(references.resolve(models.PROFILES["embedded"].base)).fields.items():
         if not key.startswith("tokenizer.") or key == "tokenizer.chat_template":
             continue
         value = field.contents()

@@ -5,7 +5,7 @@ import pytest
 
 from eval import results
 from eval.metrics import METRICS
-from space import models, prompts
+from space import models, prompts, references
 from space.errors import UserError
 from space.questions import load_examples
 from space.results import read_run, read_samples
@@ -100,7 +100,7 @@ def test_names_are_folders_and_nothing_else():
 def test_a_stale_run_is_told_from_a_true_one(tmp_path, monkeypatch):
     examples = load_examples(part="dev")[:3]
     profile = models.load_profile("embedded")
-    base = models.sha256_of(models.resolve(profile.base))
+    base = references.sha256_of(references.resolve(profile.base))
     monkeypatch.setattr(models, "load_profile", lambda name: replace(profile, adapter=""))
     rows = [record(n, "plain", {"key_facts": 1.0}, id=e.id) for n, e in enumerate(examples)]
     rows = [replace(r, done=replace(r.done, identity=replace(IDENTITY, sha256=base))) for r in rows]

@@ -9,8 +9,8 @@ import pytest
 from space import models, prompts
 from space.answer import answer_all
 from space.engine import LocalEngine, Request
-from space.models import sha256_of
 from space.questions import load_examples
+from space.references import sha256_of
 from space.scheduler import Scheduler
 from space.schema import PLAIN, TUNED, TUNED_RAG, PromptReading, Sampling, TextDelta
 from space.settings import load_settings

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from space import models
+from space import models, references
 from space.errors import UserError
 from space.schema import ModelIdentity
 from tests.space.test_gguf_header import GOOD, gguf, text
@@ -22,7 +22,7 @@ EMBEDDED = models.PROFILES["embedded"]
 )
 def test_bad_references_are_sentences(reference, part):
     with pytest.raises(UserError, match=part):
-        models.resolve(reference)
+        references.resolve(reference)
 
 
 def test_unknown_profiles_are_named(monkeypatch):

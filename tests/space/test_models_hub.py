@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from space import models
+from space import models, references
 from space.errors import UserError
 from space.settings import ROOT
 from tests.hub_standin import READ_TOKEN, HubStandIn
@@ -37,29 +37,29 @@ def hub(tmp_path, monkeypatch):
         monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
         hub.waits = []
         monkeypatch.setattr(_http, "time", SimpleNamespace(sleep=hub.waits.append))  # no waiting in tests
-        models.resolve.cache_clear()
+        references.resolve.cache_clear()
         yield hub
-        models.resolve.cache_clear()
+        references.resolve.cache_clear()
 
 
 def refused(reference):
     with pytest.raises(UserError) as caught:
-        models.resolve(reference)
+        references.resolve(reference)
     return str(caught.value)
 
 
 def test_a_file_comes_whole_and_is_kept(hub):
-    path = models.resolve("hf:ann/model/a.gguf")
+    path = references.resolve("hf:ann/model/a.gguf")
     assert path.read_bytes() == MODEL
-    assert models.resolve("hf:ann/model/README.md").read_bytes() == README
+    assert references.resolve("hf:ann/model/README.md").read_bytes() == README
     first = len(hub.requests)
-    models.resolve.cache_clear()
-    models.resolve("hf:ann/model/a.gguf")
+    references.resolve.cache_clear()
+    references.resolve("hf:ann/model/a.gguf")
     assert hub.count("GET", "/cdn/") == 1 and len(hub.requests) == first + 1  # one HEAD, no second download
 
 
 def test_the_token_goes_to_the_hub_and_not_to_its_storage(hub):
-    models.resolve("hf:ann/model/a.gguf")
+    references.resolve("hf:ann/model/a.gguf")
     assert {r.token for r in hub.requests if "/resolve/" in r.path} == {READ_TOKEN}
     assert {r.token for r in hub.requests if "/cdn/" in r.path} == {""}
 
@@ -67,9 +67,9 @@ def test_the_token_goes_to_the_hub_and_not_to_its_storage(hub):
 def test_a_revision_is_pinned_and_a_folder_comes_whole(hub):
     old = hub.repo("ann/model").head
     hub.repo("ann/model").commit({"a.gguf": b"newer"})
-    assert models.resolve(f"hf:ann/model/a.gguf@{old}").read_bytes() == MODEL
-    assert models.resolve("hf:ann/model/a.gguf").read_bytes() == b"newer"
-    folder = models.resolve(f"hf:ann/model@{old}")
+    assert references.resolve(f"hf:ann/model/a.gguf@{old}").read_bytes() == MODEL
+    assert references.resolve("hf:ann/model/a.gguf").read_bytes() == b"newer"
+    folder = references.resolve(f"hf:ann/model@{old}")
     assert (folder / "a.gguf").read_bytes() == MODEL and (folder / "README.md").read_bytes() == README
 
 
@@ -98,7 +98,7 @@ def test_gated_and_private_repositories_ask_for_a_token(hub, monkeypatch, tmp_pa
 
 def test_a_short_pause_is_kept_and_a_long_one_ends_in_a_sentence(hub):
     hub.fail("HEAD", "/resolve/", status=429, retry_after=7, times=2)
-    assert models.resolve("hf:ann/model/a.gguf").read_bytes() == MODEL
+    assert references.resolve("hf:ann/model/a.gguf").read_bytes() == MODEL
     assert hub.waits == [8.0]  # the second look-up waits as long as the Hub asks
     hub.fail("HEAD", "/resolve/", status=429, retry_after=7, times=99)
     assert "asks for a pause" in refused("hf:ann/model/README.md")
@@ -110,7 +110,7 @@ def test_a_body_that_ends_early_is_resumed(hub, monkeypatch):
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 10_000)  # the library resumes at whole chunks of 10 MiB
     monkeypatch.setattr(file_download, "time", SimpleNamespace(sleep=hub.waits.append))
     hub.fail("GET", "/cdn/", end_after=50_000, times=2)
-    assert models.resolve("hf:ann/model/a.gguf").read_bytes() == MODEL
+    assert references.resolve("hf:ann/model/a.gguf").read_bytes() == MODEL
     ranges = [r.headers.get("range") for r in hub.requests if "/cdn/" in r.path]
     assert ranges == [None, "bytes=50000-", "bytes=100000-"]
 
@@ -120,7 +120,7 @@ def test_a_download_that_is_killed_leaves_nothing_by_its_name_and_the_next_proce
     large = os.urandom(1 << 20) * 24
     hub.add_repo("ann/large", {"a.gguf": large})
     hub.fail("GET", "/cdn/", pause_s=0.002)
-    code = "from space import models; models.resolve('hf:ann/large/a.gguf')"
+    code = "from space import references; references.resolve('hf:ann/large/a.gguf')"
     start = {"args": [sys.executable, "-c", code], "cwd": ROOT, "env": hub.environment(tmp_path / "home")}
     first = subprocess.Popen(**start)
     deadline, parts = time.monotonic() + 60, []
@@ -143,7 +143,7 @@ def test_a_hub_that_falls_silent_is_a_sentence(hub, monkeypatch):
     assert "broke off" in refused("hf:ann/model/a.gguf")
     assert time.monotonic() - begun < 30
     hub.faults.clear()
-    assert models.resolve("hf:ann/model/a.gguf").read_bytes() == MODEL
+    assert references.resolve("hf:ann/model/a.gguf").read_bytes() == MODEL
 
 
 @pytest.mark.parametrize(("place", "fault", "sentence"), [
@@ -158,15 +158,15 @@ def test_a_broken_download_is_a_sentence_and_leaves_no_file(hub, place, fault, s
     assert sentence in refused("hf:ann/model/a.gguf")
     assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file() and p.stat().st_size > 1000]
     hub.faults.clear()
-    assert models.resolve("hf:ann/model/a.gguf").read_bytes() == MODEL
+    assert references.resolve("hf:ann/model/a.gguf").read_bytes() == MODEL
 
 
 def test_a_kept_file_that_was_damaged_meanwhile_is_refused_and_named(hub):
-    path = models.resolve("hf:ann/model/a.gguf")
+    path = references.resolve("hf:ann/model/a.gguf")
     blob = path.resolve()
     blob.chmod(0o644)
     blob.write_bytes(MODEL[:1000] + bytes(65536) + MODEL[66536:])
-    models.resolve.cache_clear()
+    references.resolve.cache_clear()
     assert f"a.gguf was damaged after its download (its SHA-256 differs). Remove it from the Hub's cache ({blob})" in \
         refused("hf:ann/model/a.gguf")
 
@@ -174,17 +174,17 @@ def test_a_kept_file_that_was_damaged_meanwhile_is_refused_and_named(hub):
 def test_without_a_hub_the_kept_file_serves_and_another_is_refused(hub, monkeypatch):
     from huggingface_hub import constants
 
-    models.resolve("hf:ann/model/a.gguf")
-    models.resolve.cache_clear()
+    references.resolve("hf:ann/model/a.gguf")
+    references.resolve.cache_clear()
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:9" + PLACE)
-    assert models.resolve("hf:ann/model/a.gguf").read_bytes() == MODEL
+    assert references.resolve("hf:ann/model/a.gguf").read_bytes() == MODEL
     assert "could not be fetched" in refused("hf:ann/model/README.md")
 
 
 def test_when_xet_storage_is_out_of_order_it_is_a_sentence(hub, tmp_path):
     hub.add_repo("ann/xet", {"a.gguf": MODEL}, xet=True)
     env = hub.environment(tmp_path / "home") | {"HF_HUB_DISABLE_XET": "0"}
-    code = "from space import models; models.resolve('hf:ann/xet/a.gguf')"
+    code = "from space import references; references.resolve('hf:ann/xet/a.gguf')"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
     assert hub.count("GET", "/xet-read-token/") and hub.count("GET", "/cas/") and hub.count("GET", "/cdn/") == 0
     last = done.stderr.strip().splitlines()[-1]
@@ -193,7 +193,7 @@ def test_when_xet_storage_is_out_of_order_it_is_a_sentence(hub, tmp_path):
 
 def test_a_process_of_its_own_sees_the_hub_by_its_environment(hub, tmp_path):
     hub.fail("GET", "/cdn/", pause_s=0.01)
-    code = "import json; from space import models; print(json.dumps(str(models.resolve('hf:ann/model/a.gguf'))))"
+    code = "import json; from space.references import resolve; print(json.dumps(str(resolve('hf:ann/model/a.gguf'))))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=hub.environment(tmp_path / "home"),
                           capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from space import model_lock, models, prompts
+from space import model_lock, models, prompts, references
 from space.engine import LocalEngine, Request
 from space.errors import UserError
 from space.model_lock import LockedFile, LockedModel, lock_text
@@ -57,7 +57,7 @@ def failure(profile):
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """(base, tuned): bytes of two whole models of two layers with different weights."""
-    folder, vocabulary = tmp_path_factory.mktemp("tiny"), models.resolve(models.PROFILES["embedded"].base)
+    folder, vocabulary = tmp_path_factory.mktemp("tiny"), references.resolve(models.PROFILES["embedded"].base)
     return tuple(qwen2_gguf(folder / f"{seed}.gguf", vocabulary, seed=seed) for seed in (1, 2))
 
 
@@ -101,7 +101,7 @@ def test_the_lock_pins_the_revision(hub, tmp_path, locked):  # noqa: F811
     repo = hub.add_repo(REPO, {FILE: data})
     locked(REPO, repo.head, data)
     repo.commit({FILE: qwen2_header(tmp_path / "b.gguf", layers=28)})
-    path = models.resolve(QWEN.base)
+    path = references.resolve(QWEN.base)
     assert path.read_bytes() == data and models.check_base(QWEN, path).layers == 36
 
 
@@ -134,14 +134,14 @@ def test_a_slow_hub_is_waited_for_and_a_silent_one_is_not(hub, tmp_path, monkeyp
     data = qwen2_header(tmp_path / "a.gguf")
     hub.add_repo(REPO, {FILE: data})
     hub.fail("GET", "/cdn/", pause_s=0.05)
-    assert models.resolve(QWEN.base).read_bytes() == data
-    models.resolve.cache_clear()
+    assert references.resolve(QWEN.base).read_bytes() == data
+    references.resolve.cache_clear()
     hub.repo(REPO).commit({FILE: qwen2_header(tmp_path / "b.gguf", layers=35)})
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
     monkeypatch.setattr(file_download, "time", type("Clock", (), {"sleep": staticmethod(hub.waits.append)}))
     hub.fail("GET", "/cdn/", pause_s=2.0, times=99)
     with pytest.raises(UserError, match="broke off"):
-        models.resolve(QWEN.base)
+        references.resolve(QWEN.base)
 
 
 def test_the_lock_file_is_plain_json(locked, tmp_path):

@@ -1,6 +1,6 @@
 import pytest
 
-from space import models, trouble
+from space import references, trouble
 from space.errors import UserError
 
 
@@ -18,13 +18,13 @@ def tries(monkeypatch):
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     monkeypatch.setattr(trouble.LAST, "_last", None)
     monkeypatch.setattr(trouble, "LONG_S", 0.0)
-    models.resolve.cache_clear()
+    references.resolve.cache_clear()
     return asked
 
 
 def ask(reference):
     with pytest.raises(UserError, match="could not be fetched"):
-        models.resolve(reference)
+        references.resolve(reference)
 
 
 def test_the_columns_of_a_question_try_an_unreachable_hub_once(tries):

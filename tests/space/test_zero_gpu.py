@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from space import models, prompts, zero_gpu
+from space import models, prompts, references, zero_gpu
 from space.engine import Request
 from space.errors import UserError
 from space.lora_gguf import part_rotary, read_lora
@@ -141,8 +141,8 @@ def test_the_columns_say_what_answered(engine, made):
     plain, tuned = ends["plain"].identity, ends["tuned_rag"].identity
     assert plain.quantization == tuned.quantization == "f32 on CPU" and "GGUF" not in plain.quantization
     assert (plain.base, plain.architecture, plain.layers, plain.adapter) == ("Qwen2.5-3B-Instruct", "qwen2", 2, "")
-    assert plain.sha256 == tuned.sha256 == models.sha256_of(made[0] / "model.safetensors")
-    assert tuned.adapter_sha256 == models.sha256_of(made[1])
+    assert plain.sha256 == tuned.sha256 == references.sha256_of(made[0] / "model.safetensors")
+    assert tuned.adapter_sha256 == references.sha256_of(made[1])
 
 
 def test_sampling_is_repeatable_and_not_greedy(engine):

@@ -59,7 +59,7 @@ def test_the_command_refuses_before_anything_is_fetched(monkeypatch, capsys):
     from train import run
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(run.models, "resolve", lambda reference: pytest.fail("fetched"))
+    monkeypatch.setattr(run.references, "resolve", lambda reference: pytest.fail("fetched"))
     assert run.main([str(ROOT / "train" / "recipes" / "qwen2.5-3b-qlora.toml")]) == 2
     assert "needs a CUDA GPU" in capsys.readouterr().err
 

@@ -7,7 +7,7 @@ import pytest
 
 from space import prompts
 from space.errors import UserError
-from space.models import sha256_of
+from space.references import sha256_of
 from tests.train import tiny
 from train import export, importance, llama, merge, parity
 from train.parity import Agreement, Split, agreement, troubles
