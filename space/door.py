@@ -29,7 +29,8 @@ from space.door_checks import (
     read_body,
     security_headers,
 )
-from space.visitors import Busy, Visitors
+from space.limits import Busy
+from space.visitors import Visitors
 
 CLOSING_S, SETTLED_S, PROGRAM_SETTLED_S = 1.0, 0.05, 0.25
 """How long a call waits for the end of its session's last stream, and what the page and a program need to see that

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from space.errors import UserError
+from space.limits import Busy, Limits
 from space.schema import AnswerDone, AnswerEvent, AnswerFailed, Variant
 from space.settings import load_settings
 
@@ -34,39 +34,6 @@ REMEMBERED = 4096
 """Sessions and addresses kept in mind; the oldest are forgotten."""
 FIRST_GUESS_S = 20.0
 """Seconds a question takes, before one was measured."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Questions at the models of a session (one running, one waiting), of an address (several people
-    can sit behind one) and of everyone; events of Gradio beyond these, of a session and, twice as many,
-    of an address and of everyone; other events of an address, such as searches, that wait or run; event calls of an
-    address a second; open streams."""
-
-    per_session: int = 2
-    per_address: int = 4
-    everyone: int = 12
-    spare: int = 2
-    others_per_address: int = 24
-    calls_per_s: float = 10.0
-    calls_at_once: float = 40.0
-    streams_per_address: int = 40
-    streams: int = 400
-
-    @property
-    def events(self) -> int:
-        """Events of everyone that may ask and are let in; Gradio runs them all at once, so that none waits where
-        neither its deadline nor a listener who left is seen."""
-        return self.everyone + 2 * self.spare
-
-
-class Busy(UserError):
-    """A refusal that passes: try again after `retry_s` seconds."""
-
-    def __init__(self, message: str, retry_s: float) -> None:
-        self.retry_s = max(1, round(retry_s))
-        unit = f"{self.retry_s} second{'' if self.retry_s == 1 else 's'}"
-        super().__init__(message, f"Please try again in about {unit}.")
 
 
 @dataclass(eq=False)
@@ -91,8 +58,8 @@ class Visitors:
     """Counts of events, questions and streams. Safe to call from any thread. Until `guard` is called,
     every question counts as listened to, as there is no door that could know better."""
 
-    def __init__(self, limits: Limits = Limits(), clock: Callable[[], float] = time.monotonic) -> None:
-        self.limits = limits
+    def __init__(self, limits: Limits | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.limits = limits or Limits()
         self._clock = clock
         self._lock = threading.Lock()
         self._unfinished: Callable[[str], bool] | None = None

@@ -15,7 +15,8 @@ import pytest
 
 from space import app, launch
 from space.door import Door, Function
-from space.visitors import GRACE_S, Limits, Visitors, load_visitors
+from space.limits import Limits
+from space.visitors import GRACE_S, Visitors, load_visitors
 from tests.fakes import FakeEngine, FakeRetriever
 from tests.served import API, serving
 

@@ -2,9 +2,10 @@ import threading
 
 import pytest
 
+from space.limits import Busy, Limits
 from space.schema import CHAT_VARIANTS, AnswerFailed, AnswerQueued, TextDelta
 from space.settings import ROOT
-from space.visitors import FIRST_GUESS_S, GONE_S, GRACE_S, Busy, Limits, Visitors
+from space.visitors import FIRST_GUESS_S, GONE_S, GRACE_S, Visitors
 from tests.fakes import FakeEngine
 
 
