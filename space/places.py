@@ -92,6 +92,8 @@ class Places:
                 self.lane.put(seat.number, part.moved(job.read, rope) if rope else part)
                 job.skip(count)
                 seat.tokens = job.prompt[:job.read]
+            else:
+                job.unread += max(count, 0)
 
     def keep(self, job: Job) -> list[Stretch]:
         """Keep the state of the first passage of a prompt that was read; returns the passages that are still to be

@@ -140,15 +140,11 @@ class Scheduler:
         return True
 
     def _let_one_read(self) -> None:
-        """Put those who read in each other's stead, highest response ratio first: (wait + work) / work. So short
-        prompts come soon, one that was begun is read to its end, and nobody waits for ever."""
+        """Put those who read in each other's stead, highest response ratio first: wait / work, work being what is
+        left to read. So short prompts come soon, one that was begun is read to its end, and who waits comes nearer."""
         now = time.monotonic()
-
-        def ratio(job: Job) -> float:
-            work_s = max(job.unread, 1) / self.places(job.tuned).read_tps
-            return (now - job.submitted) / work_s
-
-        readers = iter(sorted((job for job in self._ring if not job.writing), key=ratio, reverse=True))
+        readers = iter(sorted((job for job in self._ring if not job.writing), reverse=True,
+                              key=lambda job: (now - job.submitted) / max(job.unread, 1)))
         self._ring = deque([job if job.writing else next(readers) for job in self._ring])
 
     def _guarded(self, step: Callable[[Job], bool], job: Job) -> bool:
@@ -207,6 +203,9 @@ class Scheduler:
             return
         if job.read == len(job.prompt):
             self._ahead.update({(job.tuned, stretch.tokens): None for stretch in places.keep(job)})
+            for other in self._ring:
+                if other.tuned == job.tuned and other.prompt and not other.started:
+                    places.expect(other)  # of what was read now it may need a part
             self._pick(job, places.lane)
         self._to_the_end([job])
 

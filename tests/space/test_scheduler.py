@@ -7,8 +7,21 @@ from queue import SimpleQueue
 import pytest
 
 from space import prompts, scheduler
+from space.errors import UserError
 from space.job import Job, Request
-from space.schema import PLAIN, TUNED, TUNED_RAG, Answer, AnswerDone, AnswerFailed, ModelIdentity, Sampling, TextDelta
+from space.passage_states import Mode
+from space.schema import (
+    PLAIN,
+    TUNED,
+    TUNED_RAG,
+    Answer,
+    AnswerDone,
+    AnswerFailed,
+    ModelIdentity,
+    Passage,
+    Sampling,
+    TextDelta,
+)
 from tests.space.fake_lane import FakeLane
 
 IDENTITY = ModelIdentity("fake.gguf", "ab" * 32, "Fake", "llama", "F32", 1, 0.1)
@@ -158,6 +171,50 @@ def test_what_is_kept_of_a_prompt_counts_as_read():
     ring.add([again, job("other " * 30)])
     ring.turn()
     assert again.unread < 20 < len(again.prompt)
+
+
+def test_of_a_state_that_went_away_the_tokens_are_to_be_read_after_all():
+    class Gone:
+        def holds(self, tokens):
+            return True
+
+        def load(self, tokens):
+            return None
+
+    lane = FakeLane(3, 1)
+    ring = scheduler.Scheduler(lambda tuned: (lane, IDENTITY), lambda identity: Gone(), Mode())
+    passage = Passage("a#1", "text " * 200, "a", "A", "H")
+    one = Job(Request(TUNED_RAG, prompts.build("Why so?", (passage,)), SAMPLING), SimpleQueue(), [])
+    ring.add([one])
+    ring.turn()
+    assert one.unread == len(one.prompt) - one.read > 800
+
+
+def test_what_one_prompt_left_behind_counts_for_the_next_of_its_owner():
+    ring, _ = make()
+    asked = "A question " * 60
+    first, again, stranger = job(asked, owner="me"), job(asked + "again", owner="me"), job("?" * 200)
+    for one in (first, again, stranger):
+        one.submitted -= 10
+    first.submitted -= 90
+    ring.add([first, again, stranger])
+    while not first.writing:
+        ring.turn()
+    assert again.unread < 50 < stranger.unread
+
+
+def test_a_lane_that_cannot_open_fails_the_answer_that_was_given_to_it_and_no_other():
+    def open_lane(tuned):
+        if tuned:
+            raise UserError("There is not enough memory.", "Set less.")
+        return FakeLane(), IDENTITY
+
+    here, _ = make()
+    here.add([job("one " * 50, TUNED), job("two " * 50, TUNED)])
+    here.turn()
+    there, given, other = scheduler.Scheduler(open_lane), here.give(), job("plain")
+    got = run(there, given, other)
+    assert "not enough memory" in got[0].error and got[1].text == alone("plain")
 
 
 @pytest.mark.parametrize("length", range(500, 560))
