@@ -38,7 +38,7 @@ lint: setup-dev
 	$(BIN)/mypy
 
 train: setup-dev
-	$(BIN)/python -m train.run train/recipes/smollm2-135m.toml
+	$(BIN)/python -m train.run train/recipes/smollm2-135m.toml $(ARGS)
 
 eval: setup-dev
 	$(BIN)/python -m eval.run $(ROWS)
