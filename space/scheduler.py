@@ -202,11 +202,12 @@ class Scheduler:
             self._stop(job)
             return
         if job.read == len(job.prompt):
-            self._ahead.update({(job.tuned, stretch.tokens): None for stretch in places.keep(job)})
+            self._pick(job, places.lane)
+            if job.place is not None:
+                self._ahead.update({(job.tuned, stretch.tokens): None for stretch in places.keep(job)})
             for other in self._ring:
                 if other.tuned == job.tuned and other.prompt and not other.started:
                     places.expect(other)  # of what was read now it may need a part
-            self._pick(job, places.lane)
         self._to_the_end([job])
 
     def _write(self, job: Job) -> None:
