@@ -95,6 +95,11 @@ class Scheduler:
         self._ring.extend(jobs)
 
     @property
+    def reading(self) -> int:
+        """How many of them have no word yet."""
+        return sum(not job.writing for job in self._ring)
+
+    @property
     def work(self) -> float:
         """What all of them take together, as Job.work estimates it."""
         return sum(job.work for job in self._ring)

@@ -35,6 +35,7 @@ class Worker:
         self.arrived: list[Job] = []
         self.ring: Scheduler | None = None
         self.work = 0.0  # estimated for all its answers, in tokens to write (Job.work)
+        self.reading = 0  # answers that wait for their first word, those that are on their way to it among them
         self.resting = False
         self.thread = threading.Thread(target=work, args=(self,), name=f"engine-{number}", daemon=True)
 
@@ -103,6 +104,7 @@ class Workers:
         job.worker = worker.thread
         worker.arrived.append(job)
         worker.work += job.work
+        worker.reading += not job.writing
         if job.request.owner:
             self._last[job.request.owner, job.key] = worker.number
             self._last.move_to_end((job.request.owner, job.key))
@@ -123,7 +125,7 @@ class Workers:
                     self._wake.wait()
                 me.resting = False
                 ring.add(me.arrived)
-                me.arrived, me.work = [], ring.work
+                me.arrived, me.work, me.reading = [], ring.work, ring.reading
                 to_prepare: list[Job] = []
                 if not ring.count:
                     to_prepare, self._to_prepare = self._to_prepare, []
@@ -139,9 +141,10 @@ class Workers:
     def _turn(self, me: Worker, job: Job) -> Iterator[int]:
         """A turn with the threads it may compute with: all while the others rest, else a part of them. An answer
         that takes longer than all others together would be the last for a long time, so its prompt is read with
-        all of them while the others pause: that is what `whole` turns are."""
+        all of them while the others pause, once these have their first word: that is what `whole` turns are."""
         alone = not any(worker.count for worker in self._workers if worker is not me)
-        whole = not alone and not job.writing and job.work > sum(worker.work for worker in self._workers) / self.size
+        longest = job.work > sum(worker.work for worker in self._workers) / self.size
+        whole = not alone and not job.writing and longest and sum(worker.reading for worker in self._workers) == 1
         with self._cores.turn(whole):
             yield self._threads if alone or whole else max(self._threads // self.size, 1)
 
