@@ -99,11 +99,13 @@ class Lane:
         self._set_threads()
         return max(read_s, 1e-6)
 
-    def limit_threads(self, limit: int) -> None:
-        """Use at most so many threads from now on, as other lanes work at the same time. The logits are the same."""
+    def limit_threads(self, limit: int) -> bool:
+        """Use at most so many threads from now on, as other lanes work at the same time. The logits are the same.
+        Returns whether these are all that the lane was given."""
         if limit != self._limit:
             self._limit = limit
             self._set_threads()
+        return limit >= self._all_threads
 
     def _set_threads(self) -> None:
         self._c.llama_set_n_threads(self._context, min(self.threads, self._limit),

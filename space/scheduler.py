@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 TURN_S = 0.25
 """How long a turn of writing lasts: short enough for three columns to seem to move at once."""
 ALONE_S = 2.0
-"""How long a turn of reading may last where nobody else stands in the ring; in company it is TURN_S."""
+"""How long a turn of reading may last with all cores, where nobody else stands in the ring; in company it is TURN_S."""
 LEAST_READ = 32
 """Prompt tokens read in one turn, about so many at least: fewer at once cost more each (docs/benchmarks.md)."""
 PARKED_BYTES = 192 * 2**20
@@ -186,19 +186,19 @@ class Scheduler:
 
     def _serve(self, job: Job) -> bool:
         with self._cores(job) as threads:
-            self.places(job.tuned).lane.limit_threads(threads)
+            whole = self.places(job.tuned).lane.limit_threads(threads)
             if job.writing:
                 self._write(job)
             else:
-                self._read(job)
+                self._read(job, ALONE_S if whole and len(self._ring) == 1 else TURN_S)
         return True
 
-    def _read(self, job: Job) -> None:
-        """Read a piece of the prompt; behind the last one comes the first token."""
+    def _read(self, job: Job, seconds: float) -> None:
+        """Read as much of the prompt as takes so many seconds; behind the last piece comes the first token."""
         places = self.places(job.tuned)
         places.recall(job)
         left = (job.known[0].start if job.known else len(job.prompt)) - job.read
-        wanted = max(places.read_tps * (TURN_S if len(self._ring) > 1 else ALONE_S), LEAST_READ)
+        wanted = max(places.read_tps * seconds, LEAST_READ)
         turns = max(round(left / wanted), -(-left // (BATCH - GRAIN)), 1)
         piece = left // turns // GRAIN * GRAIN if turns > 1 else left  # what is left is cut evenly
         try:

@@ -50,6 +50,7 @@ class FakeLane:
     def __init__(self, places: int = 3, width: int = 2, context_tokens: int = 4096) -> None:
         self.weights = FakeWeights()
         self.places, self.width, self.context_tokens = places, width, context_tokens
+        self.threads = 1
         self.reads: list[tuple[int, int, int]] = []
         self.writes: list[tuple[int, ...]] = []
         self.order: list[tuple[str, int]] = []
@@ -61,8 +62,9 @@ class FakeLane:
         self._held = [list(tokens) for _ in range(self.places)]
         return 1.0
 
-    def limit_threads(self, limit: int) -> None:
+    def limit_threads(self, limit: int) -> bool:
         self.limit = limit
+        return limit >= self.threads
 
     def read(self, place: int, tokens: Sequence[int], should_stop: Callable[[], bool] | None = None,
              picked: bool = True) -> None:

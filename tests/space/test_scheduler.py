@@ -2,6 +2,7 @@
 
 import random
 import threading
+from contextlib import nullcontext
 from queue import SimpleQueue
 
 import pytest
@@ -130,6 +131,15 @@ def test_a_long_prompt_is_read_in_pieces_between_which_the_others_go_on():
     reads = [n for n, call in enumerate(order) if call == ("read", 1)]
     assert len(reads) > 20
     assert sum(call == ("write", 0) for call in order[reads[0]:reads[-1]]) > 10
+
+
+@pytest.mark.parametrize("threads, least, most", [(2, 1, 3), (1, 10, 20)])
+def test_a_prompt_alone_is_read_in_long_pieces_and_with_a_part_of_the_threads_in_short_ones(threads, least, most):
+    lane = FakeLane()
+    lane.threads = 2
+    ring = scheduler.Scheduler(lambda tuned: (lane, IDENTITY), cores=lambda job: nullcontext(threads))
+    assert run(ring, job("why " * 100))[0].text == alone("why " * 100)
+    assert least <= len(lane.reads) <= most
 
 
 def readers_in_turn(lane):
