@@ -120,7 +120,7 @@ class Workers:
             with self._wake:
                 while not (me.arrived or ring.count or self._free_to_prepare(me)):
                     if not me.resting:
-                        me.resting = True
+                        me.resting, me.work, me.reading = True, 0.0, 0
                         self._wake.notify_all()  # others may have waited for it to come to rest
                     self._wake.wait()
                 me.resting = False

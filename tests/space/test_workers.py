@@ -171,6 +171,19 @@ def test_the_longest_answer_has_a_worker_for_itself_and_the_same_owners_next_one
     assert len(same) == 1
 
 
+def test_who_has_answered_all_counts_as_free(monkeypatch):
+    monkeypatch.setattr(scheduler, "TURN_S", 0.0)
+    crew = Crew(pause_s=0.001)
+    for _ in range(4):
+        long, *short = jobs = [job("Why is that so? " * 60, sampling=Sampling(max_tokens=9)),
+                               *(job(q, sampling=Sampling(max_tokens=9)) for q in ("Who?", "Why?"))]
+        crew.workers.add(jobs)
+        assert len({j.worker for j in short} - {long.worker}) == 1 and long.worker not in {j.worker for j in short}
+        crew.done(*jobs)
+        wait(lambda: crew.workers.resting, "rest")
+        assert all(w.work == 0 and w.reading == 0 for w in crew.workers._workers)
+
+
 def test_answers_begin_in_the_order_in_which_they_were_asked_for():
     crew = Crew(threads=1)
     jobs = [job(q, v, sampling=Sampling(max_tokens=4)) for q, v in
