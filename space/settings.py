@@ -24,7 +24,7 @@ class Settings:
 
     profile: str = "embedded"
     max_question_chars: int = 1000
-    max_tokens: int = 200
+    max_tokens: int = 100
     passages: int = 3
     sentences: int = -1  # as the profile says; 0: whole passages
     deadline_s: float = 300.0

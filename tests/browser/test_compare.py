@@ -223,7 +223,7 @@ def test_a_link_brings_a_comparison_back(served, visit, fake):
     finished(other, "What is MLA & why?")
     assert other.input_value("#question textarea") == "What is MLA & why?"
     sampling = fake.requests[0].sampling
-    assert (sampling.temperature, sampling.seed, sampling.max_tokens) == (0.7, 11, 200)
+    assert (sampling.temperature, sampling.seed, sampling.max_tokens) == (0.7, 11, 100)
     assert texts(other) == texts(page)
     other.click("#settings button")
     assert float(other.input_value("#temperature input[type=number]")) == 0.7
