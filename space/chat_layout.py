@@ -107,7 +107,7 @@ def _settings() -> tuple[gr.Checkbox, tuple[gr.Slider, gr.Slider, gr.Slider, gr.
             options = (
                 gr.Slider(*BOUNDS["temperature"], value=default.temperature, step=0.05, label="Temperature",
                           info="0 always picks the likeliest word", elem_id="temperature"),
-                gr.Slider(*BOUNDS["max_tokens"], value=default.max_tokens, step=8, label="Longest answer, tokens",
+                gr.Slider(*BOUNDS["max_tokens"], value=default.max_tokens, step=4, label="Longest answer, tokens",
                           info="about 0.75 words each", elem_id="max-tokens"),
                 gr.Slider(*BOUNDS["passages"], value=default.passages, step=1, label="Passages",
                           info="read by the third column", elem_id="passages"),

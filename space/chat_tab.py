@@ -201,7 +201,7 @@ def _surprise(now: Comparison | None) -> str:
     return example.question if example else ""
 
 
-def _ask_api(question: str, variants: list[str] | None = None, temperature: float = 0.0, max_tokens: int = 200,
+def _ask_api(question: str, variants: list[str] | None = None, temperature: float = 0.0, max_tokens: int = 100,
              passages: int = 3, seed: int = 3407, request: gr.Request | None = None) -> dict:
     session = (request.session_hash or "") if request else ""
     try:

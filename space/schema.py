@@ -93,7 +93,7 @@ class Sampling:
     temperature: float = 0.0
     top_p: float = 0.95
     seed: int = 3407
-    max_tokens: int = 200
+    max_tokens: int = 100
 
 
 @dataclass(frozen=True)

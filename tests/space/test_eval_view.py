@@ -44,7 +44,7 @@ def live(html):
 def test_a_run_says_what_it_is(now):
     html = eval_view.provenance(now.run)
     for wanted in ("40 held-out questions", "SmolLM2-135M-Instruct Q4_1", now.run.dataset_sha256[:12], "local judge",
-                   "not RAGAS", now.run.git_revision[:10] or "unknown", "greedy, at most 200 tokens, 3 passages",
+                   "not RAGAS", now.run.git_revision[:10] or "unknown", "greedy, at most 100 tokens, 3 passages",
                    now.run.packages["python"], "smollm2-135m/adapter.gguf"):
         assert wanted in html, wanted
     assert "with uncommitted changes" in eval_view.provenance(replace(now.run, git_revision="ab" * 20, git_dirty=True))
