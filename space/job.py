@@ -62,8 +62,7 @@ class Job:
         self.passages: list[tuple[int, int]] = []  # ranges of the prompt's tokens
         self.before_question = 0  # tokens of the prompt up to the question behind the passages
         self.known: deque[Stretch] = deque()  # parts of the prompt, not yet reached, that were read ahead of time
-        self.read = 0  # tokens of the prompt that the place holds
-        self.unread = 0  # about how many of them are still to be computed
+        self.read = 0  # tokens of the prompt that the place holds, or may come to hold when there is one
         self.place: int | None = None
         self.parked: State | None = None
         self.token: int | None = None  # picked and not yet put into the place
@@ -81,6 +80,11 @@ class Job:
         """About what it takes to answer, in tokens to write."""
         letters = sum(len(piece.text) for piece in self.request.prompt)
         return WRITTEN * self.request.sampling.max_tokens + READING * letters / LETTERS
+
+    @property
+    def unread(self) -> int:
+        """How many tokens of the prompt have to be computed: those not read and not known."""
+        return len(self.prompt) - self.read - sum(max(s.end - max(s.start, self.read), 0) for s in self.known)
 
     @property
     def key(self) -> str:

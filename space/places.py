@@ -60,15 +60,12 @@ class Places:
             best.tokens = job.prompt[:kept]
             job.begin(best.number, kept)
             job.known = deque(self._known(job))
-            job.unread = self._to_read(job, kept)
         best.job, best.owner = job, job.request.owner
 
     def expect(self, job: Job) -> None:
-        """Estimate how much has to be read for a prompt that has no place yet."""
-        job.unread = self._to_read(job, max(self._common(seat, job) for seat in self._seats))
-
-    def _to_read(self, job: Job, kept: int) -> int:
-        return len(job.prompt) - kept - sum(max(s.end - max(s.start, kept), 0) for s in self._known(job))
+        """Note what is there already of a prompt that has no place yet, as things stand."""
+        job.read = max(self._common(seat, job) for seat in self._seats)
+        job.known = deque(self._known(job))
 
     def read(self, job: Job, count: int) -> None:
         """Read the next `count` tokens of the job's prompt. Raises Stopped."""
@@ -77,7 +74,6 @@ class Places:
                        picked=job.read + count == len(job.prompt))
         self.read_tps += (count / (time.monotonic() - began) - self.read_tps) / 2
         job.read += count
-        job.unread -= count
         seat.tokens = job.prompt[:job.read]
 
     def recall(self, job: Job) -> None:
@@ -92,8 +88,6 @@ class Places:
                 self.lane.put(seat.number, part.moved(job.read, rope) if rope else part)
                 job.skip(count)
                 seat.tokens = job.prompt[:job.read]
-            else:
-                job.unread += max(count, 0)
 
     def keep(self, job: Job) -> list[Stretch]:
         """Keep the state of the first passage of a prompt that was read; returns the passages that are still to be

@@ -17,8 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from eval.bench.serve import machine
-from space import models, references
+from eval.bench.serve import files, label, machine
 from space.lane import Lane
 from space.settings import load_settings
 from space.weights import Weights
@@ -130,10 +129,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--tokens", type=int, default=50, help="how many are written in a round")
     parser.add_argument("--threads", type=int, default=load_settings().thread_count)
     args = parser.parse_args(arguments)
-    profile = models.PROFILES["embedded"]
-    model = args.model or references.resolve(profile.base)
-    adapter = args.adapter or (None if args.model else references.resolve(profile.adapter))
-    print(f"{machine()}; {model.name}{' + ' + adapter.name if adapter else ''}\n")
+    model, adapter = files(args.model, args.adapter)
+    print(f"{machine()}; {label(model, adapter)}\n")
     weights = Weights(model)
     plain = Bench(weights, None, args.threads, args.rounds, args.tokens)
     tuned = Bench(weights, adapter, args.threads, args.rounds, args.tokens) if adapter else None

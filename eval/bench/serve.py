@@ -135,6 +135,17 @@ def machine() -> str:
     return f"{cpu}, {len(os.sched_getaffinity(0))} cores for this process, load average {busy} at the start"
 
 
+def files(model: Path | None, adapter: Path | None) -> tuple[Path, Path | None]:
+    """Model and adapter to measure: those that were named, or the embedded model with its own."""
+    profile = models.PROFILES["embedded"]
+    return (model or references.resolve(profile.base),
+            adapter or (None if model else references.resolve(profile.adapter)))
+
+
+def label(model: Path, adapter: Path | None) -> str:
+    return f"{model.name}{' + ' + adapter.name if adapter else ''}"
+
+
 def _version(package: str) -> str:
     try:
         return f"{package} {version(package)}"
@@ -157,9 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--systems", default=",".join(SYSTEMS))
     parser.add_argument("--out", type=Path, help="also write every round to this JSON file")
     args = parser.parse_args(arguments)
-    profile = models.PROFILES["embedded"]
-    model = args.model or references.resolve(profile.base)
-    adapter = args.adapter or (None if args.model else references.resolve(profile.adapter))
+    model, adapter = files(args.model, args.adapter)
     names = args.systems.split(",")
     if unknown := set(names) - set(SYSTEMS):
         raise UserError(f"There is no system {', '.join(sorted(unknown))}.", f"Choose from {', '.join(SYSTEMS)}.")
@@ -169,8 +178,8 @@ def main(arguments: list[str] | None = None) -> int:
     report = {"made_at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(),
               "versions": [_version("llama-cpp-python"), _version("xllamacpp")], "model": model.name,
               "adapter": adapter.name if adapter else "", "threads": args.threads, "loads": []}
-    print(f"{report['made_at']}, {report['machine']}; {', '.join(report['versions'])}; {model.name}"
-          f"{' + ' + adapter.name if adapter else ''}, {args.threads} threads, {args.answer_tokens} tokens an answer")
+    print(f"{report['made_at']}, {report['machine']}; {', '.join(report['versions'])}; "
+          f"{label(model, adapter)}, {args.threads} threads, {args.answer_tokens} tokens an answer")
     systems = [Process(name, model, adapter, args.threads, settings.context_tokens) for name in names]
     try:
         measure(systems, [Load(1, 1_000_000, 8, args.passage_tokens)])  # files are read, buffers are made
