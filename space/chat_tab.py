@@ -28,6 +28,7 @@ from space.chat_words import models_line, status_line
 from space.comparison import Comparison
 from space.errors import UserError
 from space.options import check_options
+from space.schema import Sampling
 
 SCRIPT = Path(__file__).with_name("chat.js")
 LOADING_S = 240
@@ -201,8 +202,9 @@ def _surprise(now: Comparison | None) -> str:
     return example.question if example else ""
 
 
-def _ask_api(question: str, variants: list[str] | None = None, temperature: float = 0.0, max_tokens: int = 100,
-             passages: int = 3, seed: int = 3407, request: gr.Request | None = None) -> dict:
+def _ask_api(question: str, variants: list[str] | None = None, temperature: float = 0.0,
+             max_tokens: int = Sampling.max_tokens, passages: int = 3, seed: int = Sampling.seed,
+             request: gr.Request | None = None) -> dict:
     session = (request.session_hash or "") if request else ""
     try:
         return api.ask(question, variants, temperature, max_tokens, passages, seed, session,

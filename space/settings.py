@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from space.errors import UserError
+from space.schema import Sampling
 
 ROOT = Path(__file__).resolve().parent.parent
 ASSETS = ROOT / "assets"
@@ -24,7 +25,7 @@ class Settings:
 
     profile: str = "embedded"
     max_question_chars: int = 1000
-    max_tokens: int = 100
+    max_tokens: int = Sampling.max_tokens
     passages: int = 3
     sentences: int = -1  # as the profile says; 0: whole passages
     deadline_s: float = 300.0
